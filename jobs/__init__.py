@@ -1,0 +1,1 @@
+"""What is a job? The frozen vocabulary of Holdfast: no I/O, no framework."""

@@ -1,0 +1,288 @@
+"""The error tree of the platform.
+
+The docstring of a class is its message; `code` is stable and stands in
+`docs/errors.md`; `hint` says what the reader can do about it.
+
+    PlatformError
+    ├─ SettingsError
+    ├─ JobError
+    │  ├─ JobNotFound
+    │  ├─ UnknownTask
+    │  ├─ DuplicateJob
+    │  ├─ InvalidTask
+    │  ├─ InvalidArguments
+    │  ├─ InvalidOption
+    │  ├─ InvalidResult
+    │  ├─ InvalidJson
+    │  ├─ PayloadTooLarge
+    │  ├─ IllegalTransition
+    │  ├─ UnsupportedOption
+    │  ├─ LeaseLost
+    │  ├─ ResultTimeout
+    │  └─ JobFailed
+    │     ├─ JobQuarantined
+    │     ├─ JobCancelled
+    │     ├─ LedgerFailure
+    │     └─ ResultExpired
+    ├─ LedgerError
+    │  ├─ LedgerUnavailable
+    │  ├─ SchemaMismatch
+    │  └─ KeyBusy
+    ├─ BrokerUnavailable
+    ├─ RejectedError
+    │  ├─ BreakerOpen
+    │  ├─ RateLimited
+    │  ├─ BulkheadFull
+    │  └─ BudgetExhausted
+    ├─ AttemptTimeout
+    └─ AccessError
+       ├─ Unauthenticated
+       └─ Forbidden
+"""
+
+from typing import ClassVar
+
+
+class PlatformError(Exception):
+    """Something in the platform went wrong."""
+
+    code: ClassVar[str] = "platform_error"
+    hint: ClassVar[str] = ""
+
+    def __init__(self, *, job_id: str | None = None, detail: str = "", hint: str = "") -> None:
+        """Describe one occurrence: `detail` says what and where, `hint` overrides the class's advice."""
+        self.job_id = job_id
+        self.detail = detail
+        self.advice = hint or self.hint
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        summary = (type(self).__doc__ or "").partition("\n")[0].strip().rstrip(".")
+        about = f" (job {self.job_id})" if self.job_id else ""
+        text = f"{summary}{about}: {self.detail}" if self.detail else f"{summary}{about}"
+        return f"{text}. {self.advice}" if self.advice else text
+
+
+class SettingsError(PlatformError):
+    """The settings cannot be used."""
+
+    code = "settings_invalid"
+    hint = "Run `holdfast doctor` to see each value and where it came from."
+
+
+class JobError(PlatformError):
+    """Something is wrong with a job."""
+
+    code = "job_error"
+
+
+class JobNotFound(JobError):
+    """No job has this id."""
+
+    code = "job_not_found"
+    hint = "It may have been pruned after its retention, or belong to another ledger."
+
+
+class UnknownTask(JobError):
+    """No task of this name is known here."""
+
+    code = "unknown_task"
+    hint = "`holdfast tasks` lists the tasks; name your modules in HOLDFAST_TASK_MODULES."
+
+
+class DuplicateJob(JobError):
+    """A job with this key exists already."""
+
+    code = "duplicate_job"
+
+
+class InvalidTask(JobError):
+    """The handler cannot become a task."""
+
+    code = "invalid_task"
+
+
+class InvalidArguments(JobError):
+    """The arguments do not fit the task's types."""
+
+    code = "invalid_arguments"
+    hint = "Nothing was written; mend the arguments and enqueue again."
+
+
+class InvalidOption(JobError):
+    """The request's options make no sense."""
+
+    code = "invalid_option"
+    hint = "Nothing was written; mend the option and enqueue again."
+
+
+class InvalidResult(JobError):
+    """The handler's result cannot be stored."""
+
+    code = "invalid_result"
+
+
+class InvalidJson(JobError):
+    """The value is not strict JSON."""
+
+    code = "invalid_json"
+
+
+class PayloadTooLarge(JobError):
+    """The payload is larger than the limit."""
+
+    code = "payload_too_large"
+    hint = "Store the data elsewhere and pass a reference."
+
+
+class IllegalTransition(JobError):
+    """The job cannot change its state in this way."""
+
+    code = "illegal_transition"
+
+
+class UnsupportedOption(JobError):
+    """This Celery option has no meaning here."""
+
+    code = "unsupported_option"
+
+
+class LeaseLost(JobError):
+    """The lease is not ours any more: stop, write nothing."""
+
+    code = "lease_lost"
+
+
+class ResultTimeout(JobError):
+    """The job has not ended within the time that the caller would wait."""
+
+    code = "result_timeout"
+    hint = "The job goes on; ask again with the same id."
+
+
+class JobFailed(JobError):
+    """The job ended without a result."""
+
+    code = "job_failed"
+
+
+class JobQuarantined(JobFailed):
+    """The job was quarantined."""
+
+    code = "job_quarantined"
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled."""
+
+    code = "job_cancelled"
+
+
+class LedgerFailure(JobFailed):
+    """What a handler raised, as `AsyncResult.get()` shows it: the type's name and the message."""
+
+    code = "ledger_failure"
+
+    def __init__(self, *, job_id: str | None = None, detail: str = "", hint: str = "") -> None:
+        """Show `detail` alone, which is `Type: message`."""
+        super().__init__(job_id=job_id, detail=detail, hint=hint)
+        self.args = (detail,)
+
+
+class ResultExpired(JobFailed):
+    """The job ended long ago, and its row was pruned."""
+
+    code = "result_expired"
+
+
+class LedgerError(PlatformError):
+    """The ledger could not do its work."""
+
+    code = "ledger_error"
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger's database cannot be reached."""
+
+    code = "ledger_unavailable"
+    hint = "Try again; whether an interrupted write was committed is decided by its key or token."
+
+
+class SchemaMismatch(LedgerError):
+    """The database's tables do not fit this version."""
+
+    code = "schema_mismatch"
+    hint = "Run `holdfast migrate`."
+
+
+class KeyBusy(LedgerError):
+    """Another transaction that is still open is taking the same key."""
+
+    code = "key_busy"
+    hint = "Try again when it has ended."
+
+
+class BrokerUnavailable(PlatformError):
+    """The broker cannot be reached."""
+
+    code = "broker_unavailable"
+    hint = "Jobs are safe in the ledger and ring when it is back."
+
+
+class RejectedError(PlatformError):
+    """The call was not made."""
+
+    code = "rejected"
+
+    def __init__(self, *, retry_after_seconds: float | None = None, detail: str = "", hint: str = "") -> None:
+        """Say when the call may be tried again, if that is known."""
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(detail=detail, hint=hint)
+
+
+class BreakerOpen(RejectedError):
+    """The upstream's breaker is open."""
+
+    code = "breaker_open"
+
+
+class RateLimited(RejectedError):
+    """The rate limit is spent."""
+
+    code = "rate_limited"
+
+
+class BulkheadFull(RejectedError):
+    """No permit is free."""
+
+    code = "bulkhead_full"
+
+
+class BudgetExhausted(RejectedError):
+    """The budget is spent."""
+
+    code = "budget_exhausted"
+
+
+class AttemptTimeout(PlatformError):
+    """The attempt ran longer than it may."""
+
+    code = "attempt_timeout"
+
+
+class AccessError(PlatformError):
+    """Access is refused."""
+
+    code = "access_error"
+
+
+class Unauthenticated(AccessError):
+    """The caller is not known."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(AccessError):
+    """The caller may not do this."""
+
+    code = "forbidden"

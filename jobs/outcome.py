@@ -1,0 +1,62 @@
+"""What an attempt came to: one of six values. Nothing else ends an attempt."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from holdfast.jobs.failure import Failure
+from holdfast.jobs.state import QuarantineReason
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned; `result` is strict JSON text, ready to store."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed and another one is due in `delay_seconds`. Spends the attempt."""
+
+    delay_seconds: float
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Not now: start again in `delay_seconds` or at `until`. Gives the attempt back."""
+
+    delay_seconds: float = 0.0
+    until: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Wait for something that is not a time. Gives the attempt back.
+
+    `wake_seq` is the job's number read before the decision: if somebody woke
+    the job since then, it becomes available and does not park (B14).
+    """
+
+    waiting_for: str
+    reason: str = ""
+    wake_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The job ends because somebody asked for it."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The job is put aside until an operator looks at it."""
+
+    reason: QuarantineReason
+    failure: Failure | None = None
+
+
+Outcome = Completed | Retry | Snooze | Park | Cancel | Quarantine
