@@ -1,0 +1,108 @@
+"""Tasks for tests of the worker; named by HOLDFAST_TASK_MODULES."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from celery import shared_task
+
+from holdfast.jobs import signals
+from holdfast.resilience.retry import RetryPolicy
+from holdfast.tasks.context import TaskContext
+from holdfast.tasks.task import task
+
+QUICK = RetryPolicy(max_attempts=3, base_seconds=0.05, cap_seconds=0.1)
+
+
+@task(name="sample.echo")
+async def echo(text: str) -> str:
+    """Return what it was given."""
+    return text
+
+
+@task(name="sample.add")
+def add(left: int, right: int) -> int:
+    """Add on a thread."""
+    return left + right
+
+
+@task(name="sample.wait")
+async def wait(seconds: float) -> float:
+    """Wait as an agent job does: without holding anything."""
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@task(name="sample.witness", retry=QUICK)
+async def witness(ctx: TaskContext, folder: str, name: str, seconds: float = 0.0) -> int:
+    """Leave a mark outside of the platform at the start and at the end of each execution; return the process."""
+    mark(Path(folder), f"{name}.start", f"{ctx.job.id} {ctx.attempt} {os.getpid()}")
+    await asyncio.sleep(seconds)
+    mark(Path(folder), f"{name}.end", f"{ctx.job.id} {ctx.attempt} {os.getpid()}")
+    return os.getpid()
+
+
+@task(name="sample.flaky", retry=QUICK)
+async def flaky(ctx: TaskContext, good_attempt: int) -> int:
+    """Fail for a transient reason until an attempt."""
+    if ctx.attempt < good_attempt:
+        raise ConnectionResetError(f"attempt {ctx.attempt} fails")
+    return ctx.attempt
+
+
+@task(name="sample.broken")
+async def broken(message: str) -> None:
+    """Fail for good."""
+    raise ValueError(message) from TypeError("the cause")
+
+
+@task(name="sample.snooze")
+async def snooze(folder: str, seconds: float) -> str:
+    """Snooze once, then end."""
+    path = Path(folder) / "snoozed"
+    if not path.exists():
+        mark(Path(folder), "snoozed", "once")
+        raise signals.Snooze(delay_seconds=seconds)
+    return "rested"
+
+
+@task(name="sample.slow", soft_timeout_seconds=0.2, hard_timeout_seconds=5.0, retry=RetryPolicy(max_attempts=1))
+async def slow(seconds: float) -> None:
+    """Run past its soft limit."""
+    await asyncio.sleep(seconds)
+
+
+@task(name="sample.stubborn", soft_timeout_seconds=0.2, hard_timeout_seconds=1.0, retry=RetryPolicy(max_attempts=1))
+def stubborn(seconds: float) -> None:
+    """Hold a thread past every limit."""
+    time.sleep(seconds)  # noqa: TID251 -- a handler that no one can end is the point
+
+
+@task(name="sample.progress")
+async def progress(ctx: TaskContext, steps: int) -> int:
+    """Tell of its progress."""
+    for step in range(steps):
+        await ctx.progress(step + 1, steps, f"step {step + 1}")
+    return steps
+
+
+@task(name="sample.secret")
+async def secret(api_key: str) -> int:
+    """Take a secret that must appear nowhere."""
+    return len(api_key)
+
+
+@shared_task(name="plain.multiply")
+def multiply(left: int, right: int) -> int:
+    """Run as a plain Celery task beside ours."""
+    return left * right
+
+
+def mark(folder: Path, name: str, text: str) -> None:
+    """Add a line to a file; one write, so lines of several processes do not mix."""
+    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(descriptor, f"{text}\n".encode())
+    finally:
+        os.close(descriptor)

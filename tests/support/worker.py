@@ -1,0 +1,58 @@
+"""A real worker process, the way a user starts it."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from holdfast.tests.support.processes import Server
+
+SAMPLE_TASKS = "holdfast.tests.support.sample_tasks"
+
+
+def worker_environment(folder: Path, *, broker_url: str, database_url: str, **settings: object) -> dict[str, str]:
+    """Return the settings of a fast test platform; `settings` are lower-case names without the prefix."""
+    chosen: dict[str, object] = {
+        "broker_url": broker_url,
+        "database_url": database_url,
+        "data_dir": folder,
+        "task_modules": SAMPLE_TASKS,
+        "beat_seconds": 0.5,
+        "lease_seconds": 2.0,
+        "sweep_seconds": 0.2,
+        "leader_seconds": 2.0,
+        "shutdown_grace_seconds": 2.0,
+        "worker_slots": 20,
+        "probe_port": 0,
+        **settings,
+    }
+    return {f"HOLDFAST_{name.upper()}": str(value) for name, value in chosen.items()}
+
+
+class WorkerServer(Server):
+    """`celery -A holdfast.workers.app worker` with these settings."""
+
+    name = "worker"
+    start_timeout_seconds = 30.0
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__()
+        self._environment = dict(environment)
+
+    @property
+    def url(self) -> str:
+        """A worker has no address."""
+        return ""
+
+    def command(self) -> Sequence[str]:
+        """Start through this interpreter."""
+        return [sys.executable, "-m", "celery", "-A", "holdfast.workers.app", "worker", "--loglevel", "INFO"]
+
+    def environment(self) -> Mapping[str, str]:
+        """The settings, and nothing of the developer's own."""
+        inherited = {name: "" for name in os.environ if name.startswith("HOLDFAST_")}
+        return {**inherited, **self._environment, "PYTHONUNBUFFERED": "1"}
+
+    def is_ready(self) -> bool:
+        """Ready when Celery says so."""
+        return " ready." in self.log

@@ -1,0 +1,1 @@
+"""Who runs it? The worker process: pool, gate, executor, leases, maintenance, intake, probes."""

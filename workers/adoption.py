@@ -1,0 +1,158 @@
+"""A message of a plain Celery producer, read as a job: mapped, or refused with the reason.
+
+Pure: takes the message's parts, returns a value. What each Celery option
+becomes stands in `docs/celery-options.md`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from holdfast.jobs import codec
+from holdfast.jobs.errors import JobError
+from holdfast.jobs.ids import JobId, is_job_id
+from holdfast.jobs.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, NewJob
+from holdfast.jobs.state import QuarantineReason
+from holdfast.tasks.registry import Registry
+
+PRINCIPAL: Final = "broker"
+_LONGEST_NAME: Final = 255
+_EMBEDS: Final = ("callbacks", "errbacks", "chain", "chord")
+_PAIR: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Adoptable:
+    """The message is a job."""
+
+    job: NewJob
+    digest: str
+    """SHA-256 of task, arguments and options: the same message again has the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The message may not run; `job` is None if not even its id can be trusted."""
+
+    reason: QuarantineReason
+    detail: str
+    job: NewJob | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMessage:
+    """The parts of a Celery message of protocol 2 that say something."""
+
+    headers: Mapping[str, Any]
+    payload: object
+    """The decoded body: arguments, keywords, embeds."""
+    priority: int | None = None
+
+
+def read(message: ForeignMessage, registry: Registry, *, adopts: bool) -> Adoptable | Refused:
+    """Decide about one message; `adopts` is for tasks that do not say it themselves."""
+    task, job_id = message.headers.get("task"), message.headers.get("id")
+    if not isinstance(task, str) or not 0 < len(task) <= _LONGEST_NAME or not is_job_id(job_id):
+        return Refused(QuarantineReason.UNDECODABLE, "the task or id header is missing or malformed")
+    digest = _digest(message)
+    blank = NewJob(id=JobId(str(job_id)), task=task, arguments="{}", principal=PRINCIPAL)
+    known = registry.get(task)
+    if known is None:
+        return Refused(QuarantineReason.UNKNOWN_TASK, f"no task {task!r} is known here", blank, digest)
+    spec = known.spec
+    if not (adopts if spec.adopt is None else spec.adopt):
+        detail = (
+            "the task takes no jobs from plain Celery producers: set adopt=True on it, or HOLDFAST_ADOPTION"
+        )
+        return Refused(QuarantineReason.PERMANENT, detail, blank, digest)
+    try:
+        args, kwargs = _arguments(message.payload)
+        options = _options(message)
+        arguments = spec.signature.bind(*args, **kwargs)
+    except (_NotMapped, JobError) as error:
+        return Refused(QuarantineReason.INVALID_PAYLOAD, str(error), blank, digest)
+    job = NewJob(
+        id=blank.id,
+        task=task,
+        arguments=arguments,
+        version=spec.version,
+        queue=spec.queue,
+        principal=PRINCIPAL,
+        **options,
+    )
+    return Adoptable(job, digest)
+
+
+class _NotMapped(Exception):
+    """An option that cannot be kept."""
+
+
+def _digest(message: ForeignMessage) -> str:
+    options = {name: message.headers.get(name) for name in ("task", "eta", "expires", "timelimit", "group")}
+    try:
+        return codec.digest(codec.canonical([options, message.payload]))
+    except JobError:
+        return codec.digest(repr((options, message.payload)))
+
+
+def _arguments(payload: object) -> tuple[Sequence[Any], dict[str, Any]]:
+    if not isinstance(payload, list) or len(cast("list[object]", payload)) != 3:  # noqa: PLR2004 -- protocol 2
+        raise _NotMapped("the body is no list of arguments, keywords and embeds")
+    args, kwargs, embed = payload
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        raise _NotMapped("the arguments are no list, or the keywords no object")
+    for name in _EMBEDS:
+        if isinstance(embed, dict) and cast("dict[str, object]", embed).get(name):
+            raise _NotMapped(f"unsupported:{name}: Celery's canvas over our tasks is not supported")
+    return args, cast("dict[str, Any]", kwargs)
+
+
+def _options(message: ForeignMessage) -> dict[str, Any]:
+    headers = message.headers
+    if headers.get("group"):
+        raise _NotMapped("unsupported:group: enqueue the jobs one by one, or with enqueue_many")
+    if headers.get("stamps") or headers.get("stamped_headers"):
+        raise _NotMapped("unsupported:stamps: a stamp has no meaning here")
+    hard, soft = _limits(headers.get("timelimit"))
+    priority = message.priority if message.priority is not None else DEFAULT_PRIORITY
+    if not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
+        raise _NotMapped(f"priority {priority} is not from {HIGHEST_PRIORITY} to {LOWEST_PRIORITY}")
+    return {
+        "run_at": _instant("eta", headers.get("eta")),
+        "deadline_at": _instant("expires", headers.get("expires")),
+        "hard_timeout_seconds": hard,
+        "soft_timeout_seconds": soft,
+        "priority": DEFAULT_PRIORITY if message.priority in (None, 0) else priority,
+        "trace": _trace(headers.get("traceparent")),
+    }
+
+
+def _instant(name: str, value: object) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise _NotMapped(f"{name} is {str(value)[:80]!r}, which is no ISO 8601 instant") from error
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+
+
+def _limits(value: object) -> tuple[float | None, float | None]:
+    if value is None:
+        return None, None
+    if not isinstance(value, list) or len(cast("list[object]", value)) != _PAIR:
+        raise _NotMapped("timelimit is no pair")
+    limits: list[object] = value
+    for limit in limits:
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit <= 0
+        ):
+            raise _NotMapped("timelimit holds what is no positive number of seconds")
+    hard, soft = (None if limit is None else float(cast("float", limit)) for limit in limits)
+    return hard, soft
+
+
+def _trace(value: object) -> str | None:
+    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else None

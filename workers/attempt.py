@@ -1,0 +1,56 @@
+"""One execution that is going on in this process."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from holdfast.jobs.job import Claim, Settled
+from holdfast.jobs.lease import Lease
+
+
+class Interrupt(StrEnum):
+    """Why a running handler is cancelled from outside."""
+
+    CANCEL = "cancel"
+    DRAIN = "drain"
+    LEASE_LOST = "lease_lost"
+    SOFT_TIMEOUT = "soft_timeout"
+
+
+class RunningAttempt:
+    """The handle on a running handler: who holds the lease, and how to interrupt it.
+
+    Lives on the event loop; `interrupt` must be called there.
+    """
+
+    def __init__(self, claim: Claim, started_at: float) -> None:
+        """Start for a claim; `started_at` is monotonic seconds."""
+        self.claim = claim
+        self.started_at = started_at
+        self.interrupted: Interrupt | None = None
+        self.is_settling = False
+        """The outcome is on its way to the ledger: too late to interrupt."""
+        self.settled: Settled | None = None
+        """Set when the handler completed the job inside its own transaction."""
+        self.is_abandoned = False
+        """Did not end at its hard limit: keeps its lease until the process is gone (B17)."""
+        self._cancel: Callable[[], object] | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """The lease that this attempt holds."""
+        return self.claim.lease
+
+    def watch(self, cancel: Callable[[], object]) -> None:
+        """Take what cancels the handler; an interrupt that came early is carried out now."""
+        self._cancel = cancel
+        if self.interrupted is not None:
+            cancel()
+
+    def interrupt(self, why: Interrupt) -> None:
+        """Cancel the handler; the first reason stays, but a lost lease overrules it."""
+        if self.is_settling:
+            return
+        if self.interrupted is None or why is Interrupt.LEASE_LOST:
+            self.interrupted = why
+        if self._cancel is not None:
+            self._cancel()

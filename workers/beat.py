@@ -1,0 +1,120 @@
+"""The heartbeat of a worker, and the watch over the others.
+
+Runs on its own thread with its own calls to the ledger, so that neither a
+busy event loop nor a slow batch of the writer delays it. (A thread is starved
+by a C call that keeps the interpreter lock; a companion process is the
+remedy, and a later matter.)
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from holdfast.jobs.clock import Clock
+from holdfast.jobs.errors import LedgerError
+from holdfast.jobs.events import Events, LeaseSure, LeaseUnsure, WorkerDeclaredDead
+from holdfast.jobs.ids import WorkerId
+from holdfast.jobs.job import WorkerRow
+from holdfast.workers.observer import Observer
+
+
+class BeatLedger(Protocol):
+    """What the heartbeat asks of the ledger."""
+
+    def beat(self, worker_id: WorkerId) -> bool:
+        """Renew the worker's row; False if it was declared dead."""
+        ...
+
+    def workers(self) -> list[WorkerRow]:
+        """Return the live workers."""
+        ...
+
+    def declare_dead(self, worker_id: WorkerId, beat_seq: int) -> bool:
+        """Declare a worker dead if it still shows this beat."""
+        ...
+
+
+class Heartbeat:
+    """Beats every `beat_seconds`; tells when the lease becomes unsure, sure again, or is gone."""
+
+    def __init__(
+        self,
+        ledger: BeatLedger,
+        worker_id: WorkerId,
+        *,
+        beat_seconds: float,
+        lease_seconds: float,
+        clock: Clock,
+        events: Events,
+        on_unsure: Callable[[], object],
+        on_sure: Callable[[], object],
+        on_dead: Callable[[], object],
+    ) -> None:
+        """Beat for this worker; the callbacks run on the heartbeat's thread."""
+        self._ledger = ledger
+        self._worker_id = worker_id
+        self._beat_seconds = beat_seconds
+        self._clock = clock
+        self._events = events
+        self._on_unsure = on_unsure
+        self._on_sure = on_sure
+        self._on_dead = on_dead
+        self._observer = Observer(worker_id, lease_seconds=lease_seconds)
+        self._stop = threading.Event()
+        self._unsure_since: float | None = None
+        self.last_at = clock.monotonic()
+        """Monotonic seconds of the last beat that the ledger took."""
+        self._thread = threading.Thread(target=self._run, name="holdfast-beat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for a beat that is under way."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(self._beat_seconds + 5.0)
+
+    @property
+    def unsure_seconds(self) -> float:
+        """Tell for how long the ledger has not been reached; 0 if it was."""
+        since = self._unsure_since
+        return 0.0 if since is None else self._clock.monotonic() - since
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._beat_seconds):
+            try:
+                is_alive = self._ledger.beat(self._worker_id)
+            except LedgerError as error:
+                self._miss(error)
+                continue
+            if not is_alive:
+                self._on_dead()
+                return
+            self._hit()
+            self._judge_others()
+
+    def _miss(self, error: LedgerError) -> None:
+        self._observer.forget()
+        if self._unsure_since is None:
+            self._unsure_since = self._clock.monotonic()
+            self._events.emit(LeaseUnsure(worker_id=self._worker_id, error=error.code))
+        self._on_unsure()
+
+    def _hit(self) -> None:
+        self.last_at = self._clock.monotonic()
+        if self._unsure_since is not None:
+            away = self.last_at - self._unsure_since
+            self._unsure_since = None
+            self._events.emit(LeaseSure(worker_id=self._worker_id, away_seconds=away))
+            self._on_sure()
+
+    def _judge_others(self) -> None:
+        try:
+            for worker in self._observer.look(self._ledger.workers(), self._clock.monotonic()):
+                if self._ledger.declare_dead(worker.id, worker.beat_seq):
+                    self._events.emit(WorkerDeclaredDead(worker_id=worker.id, name=worker.name))
+        except LedgerError:
+            # The next beat finds out whether the ledger is away.
+            self._observer.forget()

@@ -1,0 +1,64 @@
+"""Proof of death: a process of this machine that is gone (B5).
+
+A worker that crashed on our own machine need not be waited for: its pid is
+free, or belongs to a process that started at another time. Linux only;
+elsewhere the beats decide.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_STAT = "/proc/{pid}/stat"
+_START_TIME_FIELD = 19
+"""Of the fields after the command's closing parenthesis: field 22 of proc_pid_stat(5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What identifies a process on its machine: where its pid means something, and when it began."""
+
+    machine_id: str
+    """The machine's boot and the pid namespace; empty where that is unknown."""
+    pid: int
+    started_marker: str
+    """Start in clock ticks since boot."""
+
+
+def birth_of_self() -> Birth:
+    """Describe this process."""
+    pid = os.getpid()
+    return Birth(_machine_id(), pid, _start_of(pid) or "")
+
+
+def is_proved_dead(birth: Birth, here: Birth) -> bool:
+    """Tell whether a process of this same machine and namespace is certainly gone; False when in doubt."""
+    if not here.machine_id or birth.machine_id != here.machine_id or not birth.started_marker:
+        return False
+    return _start_of(birth.pid) != birth.started_marker
+
+
+def proved_dead(births: Sequence[Birth], here: Birth) -> list[Birth]:
+    """Return those that are certainly gone."""
+    return [birth for birth in births if is_proved_dead(birth, here)]
+
+
+def _machine_id() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _start_of(pid: int) -> str | None:
+    try:
+        stat = Path(_STAT.format(pid=pid)).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    # A zombie holds its pid but runs nothing any more.
+    if fields[:1] == ["Z"]:
+        return None
+    return fields[_START_TIME_FIELD] if len(fields) > _START_TIME_FIELD else None

@@ -1,0 +1,223 @@
+"""How a worker's parts are put together from the settings."""
+
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any, Final, cast
+
+from celery import Celery, Task
+from kombu import Connection, Exchange, Queue
+
+from holdfast import __version__, celeryconfig
+from holdfast.jobs.clock import SystemClock
+from holdfast.jobs.events import Events
+from holdfast.jobs.ids import WorkerId
+from holdfast.ledger import Ledger, connect
+from holdfast.settings import Settings
+from holdfast.tasks import agents, ambient, health, results
+from holdfast.tasks.client import Client
+from holdfast.tasks.doorbell import Doorbell
+from holdfast.tasks.modules import load_modules
+from holdfast.tasks.registry import Registry, registry
+from holdfast.tasks.task import Task as JobTask
+from holdfast.workers.celery_view import RequestStack
+from holdfast.workers.intake import Adopter, Intake
+from holdfast.workers.redis_channel import Channel
+from holdfast.workers.runtime import Outfit, Runtime, WorkerConfig
+from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
+from holdfast.workers.services.leader import Leadership
+from holdfast.workers.services.pruner import Pruner
+from holdfast.workers.services.rescuer import Expirer, Rescuer
+from holdfast.workers.services.service import ServiceThread
+from holdfast.workers.services.stager import Stager
+from holdfast.workers.services.undertaker import Undertaker
+
+_SWEEPS_PER_LEASE: Final = 4
+_EPOCH_SECONDS: Final = 5.0
+
+
+class HoldfastApp(Celery):
+    """Celery's application with the worker's parts in reach of our pool."""
+
+    settings: Settings
+    registry: Registry
+    events_bus: Events
+    ambient: ExitStack
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, connected at the first use. Raises SchemaMismatch or LedgerUnavailable."""
+        return connect(self.settings.ledger_config("holdfast-worker"))
+
+    def make_runtime(self, *, slots: int, hostname: str) -> Runtime:
+        """Put one worker process together; called by the pool when a worker starts."""
+        return _make_runtime(self, slots=slots, hostname=hostname)
+
+
+def make_worker_app(settings: Settings) -> HoldfastApp:
+    """Make the application: configuration, user modules, tasks. Connects to nothing."""
+    app = HoldfastApp("holdfast", set_as_current=True)
+    app.conf.update(celeryconfig.config(settings))
+    app.settings = settings
+    app.registry = registry
+    app.events_bus = Events()
+    app.ambient = ExitStack()
+    load_modules([agents.__name__, *settings.task_modules])
+    for task in registry:
+        app.register_task(_celery_task(task))
+    results.use_ledger(lambda: app.ledger)
+    health.register(app, lambda: app.ledger, queue=settings.names.health_queue)
+    return app
+
+
+def _celery_task(task: "JobTask[..., Any]") -> "Task[..., object]":
+    # Celery routes a message by its task name, so each of our tasks is known to it under that name.
+    def run(*_: object, **__: object) -> None:
+        raise TypeError(
+            f"{task.name} runs through the ledger; call enqueue(), delay() or apply_async() on it"
+        )
+
+    def apply_async(_: object, args: Any = None, kwargs: Any = None, **options: Any) -> object:
+        return task.apply_async(args=args, kwargs=kwargs, **options)
+
+    members: dict[str, object] = {
+        "name": task.name,
+        "run": staticmethod(run),
+        "apply_async": apply_async,
+        "Strategy": "holdfast.workers.strategy:ring_strategy",
+        "on_bound": classmethod(_use_own_stack),
+        "acks_late": False,
+        "ignore_result": False,
+        "send_events": True,
+        "__module__": task.spec.handler.__module__,
+        "__doc__": task.spec.doc,
+    }
+    return cast("Task[..., object]", type("RingTask", (Task,), members)())
+
+
+def _use_own_stack(cls: Any, app: Celery) -> None:
+    # Binding gives each task class a stack per thread; our jobs share one thread and need one per context.
+    del app
+    cls.request_stack = RequestStack()
+
+
+def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
+    settings, events = app.settings, app.events_bus
+    ledger, names = app.ledger, app.settings.names
+    clock = SystemClock()
+    broker = settings.broker()
+    doorbell = Doorbell(
+        app, ledger_id=ledger.ledger_id, queue_prefix=names.queue_prefix, quorum=broker.kind == "rabbitmq"
+    )
+    adopter = Adopter(ledger, doorbell, app.registry, adopts=settings.adopts, events=events, source=hostname)
+    config = _worker_config(settings, slots=slots, hostname=hostname)
+    runtime = Runtime(
+        config,
+        Outfit(
+            app=app,
+            ledger=ledger,
+            doorbell=doorbell,
+            registry=app.registry,
+            events=events,
+            clock=clock,
+            adopter=adopter,
+            intake=_intake(app, adopter),
+            services=lambda runtime: _services(app, runtime, doorbell),
+        ),
+    )
+    # Handlers enqueue and read through the same client as any producer.
+    app.ambient.enter_context(ambient.use(Client(ledger, doorbell, events=events, registry=app.registry)))
+    Channel.on_unreadable = lambda queue, raw, error: runtime.quarantine_raw(queue, raw, repr(error)[:500])
+    return runtime
+
+
+def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerConfig:
+    return WorkerConfig(
+        # The random part keeps two workers of one host name apart (B5).
+        name=f"{hostname}.{secrets.token_hex(3)}",
+        version=__version__,
+        host=socket.gethostname(),
+        queues=settings.queues,
+        slots=slots,
+        threads=settings.worker_threads,
+        ring_window=settings.worker_ring_window,
+        beat_seconds=settings.beat_seconds,
+        lease_seconds=settings.lease_seconds,
+        unsure_limit_seconds=settings.unsure_limit_seconds,
+        grace_seconds=settings.shutdown_grace_seconds,
+        hard_timeout_seconds=settings.hard_timeout_seconds,
+    )
+
+
+def _intake(app: HoldfastApp, adopter: Adopter) -> Intake:
+    name = app.settings.names.intake_queue
+
+    def open_connection() -> Connection:
+        # The write address: it names the stock transport, whose acknowledgement outlives this process.
+        return app.connection_for_write()
+
+    return Intake(
+        open_connection, Queue(name, Exchange(""), routing_key=name), adopter, events=app.events_bus
+    )
+
+
+def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[ServiceThread]:
+    settings, ledger, events, clock = app.settings, app.ledger, app.events_bus, SystemClock()
+
+    def self_id() -> WorkerId:
+        return runtime.worker_id
+
+    def thread(name: str, services: list[Any], leads: Callable[[], bool]) -> ServiceThread:
+        return ServiceThread(name, services, leads=leads, events=events, clock=clock)
+
+    watch = EpochWatch(
+        app,
+        ledger,
+        _witness(settings, ledger.ledger_id),
+        events=events,
+        on_contact=runtime.on_broker_contact,
+        pause_seconds=_EPOCH_SECONDS,
+    )
+    sweep, batch = settings.sweep_seconds, settings.maintenance_batch
+    lead = Leadership(ledger, "maintenance", self_id, seconds=settings.leader_seconds, clock=clock)
+    led = [
+        Stager(
+            ledger,
+            doorbell.ring,
+            epoch=lambda: watch.current,
+            events=events,
+            pause_seconds=sweep,
+            batch=batch,
+        ),
+        Rescuer(ledger, events=events, pause_seconds=sweep, batch=batch),
+        Expirer(
+            ledger,
+            events=events,
+            no_offer_seconds=settings.no_offer_quarantine_seconds,
+            pause_seconds=settings.lease_seconds / _SWEEPS_PER_LEASE,
+            batch=batch,
+        ),
+        Pruner(
+            ledger,
+            completed_seconds=settings.completed_retention_seconds,
+            quarantined_seconds=settings.quarantined_retention_seconds,
+            pause_seconds=settings.prune_pause_seconds,
+            batch=batch,
+        ),
+    ]
+    everywhere = [
+        Undertaker(ledger, runtime.birth, self_id, events=events, pause_seconds=settings.beat_seconds)
+    ]
+    return [
+        thread("holdfast-maintenance", led, lead),
+        thread("holdfast-undertaker", everywhere, lambda: True),
+        thread("holdfast-epoch", [watch], lambda: True),
+    ]
+
+
+def _witness(settings: Settings, ledger_id: str) -> Witness:
+    if settings.broker().kind == "rabbitmq":
+        return QueueWitness(settings.names.queue(f"epoch.{ledger_id}."))
+    return RedisWitness(settings.names.redis_key("epoch", ledger_id))

@@ -1,0 +1,115 @@
+"""Celery's consumer, guarded: no message, whatever its bytes, ends or wedges the worker.
+
+A bad message is written to the quarantine first and rejected after; both
+happen away from the hub's thread, so a slow database does not stop the loop.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery.worker.consumer import Consumer
+
+from holdfast.jobs.state import QuarantineReason
+
+_log: Final = logging.getLogger(__name__)
+_LONGEST_DETAIL: Final = 500
+
+
+class HoldfastConsumer(Consumer):
+    """The consumer of rings and of plain Celery messages.
+
+    Differs from the stock one in four ways: the prefetch window is small and
+    fixed, gossip and mingle are off, whatever goes wrong with a message ends
+    in the quarantine, and a cold shutdown hands jobs back instead of
+    cancelling them.
+    """
+
+    connection_errors: tuple[type[BaseException], ...]
+    call_soon_ack: Callable[..., object]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take Celery's arguments; the window comes from our pool."""
+        kwargs["initial_prefetch_count"] = kwargs["pool"].ring_window
+        # Gossip and mingle are command line flags for which no setting exists. Neither serves the ledger,
+        # and gossip fills the log with tracebacks each time the broker goes away.
+        kwargs["without_gossip"] = True
+        kwargs["without_mingle"] = True
+        super().__init__(*args, **kwargs)
+
+    @property
+    def max_prefetch_count(self) -> int:
+        """Return the window, which does not grow with the slots."""
+        return int(self.pool.ring_window)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Wrap the stock handler so that nothing but a lost connection leaves it."""
+        take = super().create_task_handler(*args, **kwargs)
+
+        def take_guarded(message: Any) -> None:
+            try:
+                _check_shape(message)
+                take(message)
+            except KeyError as error:
+                # kombu counts KeyError among the lost connections, and would reconnect for ever.
+                self._put_aside(message, QuarantineReason.UNDECODABLE, f"missing {error}")
+            except self.connection_errors:
+                raise
+            except Exception as error:  # noqa: BLE001 -- a message may be wrong in more ways than anyone can list
+                self._put_aside(message, QuarantineReason.UNDECODABLE, repr(error))
+
+        return take_guarded
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Quarantine what is no task message at all."""
+        del body
+        self._put_aside(message, QuarantineReason.UNDECODABLE, "not a Celery task message")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: BaseException) -> None:
+        """Let a ring for a task that we do not know go, and quarantine anything else."""
+        del body, exc
+        self.pool.runtime.take_unknown_task(message, self._rejecter(message))
+
+    def on_invalid_task(self, body: Any, message: Any, exc: BaseException) -> None:
+        """Quarantine a message whose headers or body make no task."""
+        del body
+        self._put_aside(message, QuarantineReason.UNDECODABLE, repr(exc))
+
+    def on_decode_error(self, message: Any, exc: BaseException) -> None:
+        """Quarantine a message whose body cannot be read; pickle is refused here."""
+        self._put_aside(message, QuarantineReason.UNDECODABLE, repr(exc))
+
+    def cancel_active_requests(self) -> None:
+        """Begin to drain: a cold shutdown hands jobs back, it does not cancel them."""
+        self.pool.begin_drain()
+
+    def _put_aside(self, message: Any, reason: QuarantineReason, detail: str) -> None:
+        self.pool.runtime.quarantine(message, reason, detail[:_LONGEST_DETAIL], self._rejecter(message))
+
+    def _rejecter(self, message: Any) -> Callable[[], object]:
+        return lambda: self.call_soon_ack(message.reject_log_error, _log, self.connection_errors)
+
+
+def _check_shape(message: Any) -> None:
+    headers = message.headers
+    if not isinstance(headers, dict):
+        raise TypeError("headers is no object")
+    if "task" in headers and not isinstance(headers["task"], str):
+        raise TypeError("the task header is no text")
+    if "task" in headers and not isinstance(headers.get("id"), str):
+        raise TypeError("the id header is no text")
+    if message.content_type not in (None, "application/json"):
+        raise TypeError(f"content type {message.content_type!r}: only JSON is accepted")
+    if "task" in headers:
+        _check_body(message.payload)
+
+
+def _check_body(payload: Any) -> None:
+    # A body of another shape ends the stock worker, or runs with arguments that nobody sent.
+    if isinstance(payload, dict) and "args" in payload:
+        return
+    match payload:
+        case [list(), dict(), dict() | None]:
+            return
+        case _:
+            raise TypeError("the body is no list of arguments, keywords and embeds")

@@ -1,0 +1,280 @@
+"""One attempt, step by step: decode, start, run, judge, settle, announce.
+
+The gate has admitted the job before; whatever happens here, the attempt ends
+in exactly one settlement, one hand-back, or a lost lease.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from holdfast.jobs import outcome
+from holdfast.jobs.clock import Clock, random_fraction
+from holdfast.jobs.errors import AttemptTimeout, JobError, LeaseLost, PayloadTooLarge, UnknownTask
+from holdfast.jobs.events import Events, JobClaimed, JobHandedBack, JobSettled, LeaseWasLost
+from holdfast.jobs.failure import Failure
+from holdfast.jobs.job import Settled, Settlement
+from holdfast.jobs.outcome import Completed, Outcome, Quarantine
+from holdfast.jobs.signals import Signal
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.resilience.decision import decide
+from holdfast.tasks.context import ContextPort, TaskContext
+from holdfast.tasks.registry import Registry
+from holdfast.tasks.spec import TaskSpec
+from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.threads import DaemonThreads
+from holdfast.workers.writer import LedgerWriter
+
+
+class Watcher(Protocol):
+    """Who is told, on the event loop, of an attempt's start and end: Celery's signals and worker events."""
+
+    def started(self, attempt: RunningAttempt) -> None:
+        """Tell that the handler is about to run."""
+        ...
+
+    def ended(
+        self, attempt: RunningAttempt, result: Outcome | None, settled: Settled | None, seconds: float
+    ) -> None:
+        """Tell how it ended; `result` None is a hand-back, `settled` None a lost lease."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """The handler ended because of a drain: the job goes to another worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """The lease is gone: nothing is written."""
+
+
+class _HandlerExit(Exception):
+    """The handler called sys.exit() or raised KeyboardInterrupt, which would end the event loop."""
+
+
+class _Abandoned(Exception):
+    """The handler did not end at its hard limit."""
+
+
+class Executor:
+    """Runs attempts on the event loop; `def` handlers on threads."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        writer: LedgerWriter,
+        threads: DaemonThreads,
+        port: ContextPort,
+        events: Events,
+        clock: Clock,
+        watcher: Watcher,
+        on_abandoned: Callable[[RunningAttempt], object],
+    ) -> None:
+        """Run with these collaborators; `on_abandoned` hears of handlers that outlive their hard limit."""
+        self._registry = registry
+        self._writer = writer
+        self._threads = threads
+        self._port = port
+        self._events = events
+        self._clock = clock
+        self._watcher = watcher
+        self._on_abandoned = on_abandoned
+
+    async def run(self, attempt: RunningAttempt) -> None:
+        """Carry one claimed attempt to its end."""
+        self._announce_start(attempt)
+        try:
+            verdict = await self._judge(attempt)
+        except _Abandoned:
+            attempt.is_abandoned = True
+            self._on_abandoned(attempt)
+            return
+        attempt.is_settling = True
+        settled = await self._settle(attempt, verdict)
+        self._announce_end(attempt, verdict, settled)
+
+    async def _judge(self, attempt: RunningAttempt) -> "Outcome | _Handed | _Lost":
+        job = attempt.claim.job
+        try:
+            spec = self._spec(attempt)
+        except UnknownTask as error:
+            return Quarantine(QuarantineReason.UNKNOWN_TASK, Failure.of(error))
+        try:
+            arguments = spec.signature.load(job.arguments)
+        except JobError as error:
+            return Quarantine(QuarantineReason.INVALID_PAYLOAD, Failure.of(error))
+        try:
+            value = await self._run_handler(attempt, spec, arguments)
+        except _Abandoned:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- the one place where every end of a handler is judged
+            return self._judge_error(attempt, spec, error)
+        if attempt.interrupted is Interrupt.LEASE_LOST:
+            return _Lost()
+        return _judge_value(spec, value)
+
+    def _spec(self, attempt: RunningAttempt) -> TaskSpec:
+        return self._registry.require(attempt.claim.job.task).spec
+
+    async def _run_handler(
+        self, attempt: RunningAttempt, spec: TaskSpec, arguments: dict[str, Any]
+    ) -> object:
+        hard = _hard_limit(attempt, spec)
+        context = TaskContext.of(
+            attempt.claim, spec, self._port, clock=self._clock, hard_timeout_seconds=hard
+        )
+        call = (
+            partial(spec.handler, context, **arguments)
+            if spec.takes_context
+            else partial(spec.handler, **arguments)
+        )
+        ending = self._on_loop(attempt, call) if spec.is_async else self._on_thread(attempt, call)
+        soft = attempt.claim.job.soft_timeout_seconds or spec.soft_timeout_seconds
+        if soft is not None and soft < hard:
+            await asyncio.wait({ending}, timeout=soft)
+            if not ending.done():
+                attempt.interrupt(Interrupt.SOFT_TIMEOUT)
+            hard -= soft
+        await asyncio.wait({ending}, timeout=hard)
+        if not ending.done():
+            await self._cut_off(attempt, ending)
+        return ending.result()
+
+    async def _cut_off(self, attempt: RunningAttempt, ending: "asyncio.Future[object]") -> None:
+        # The hard limit: one last cancel for a coroutine that had no soft limit, then it is abandoned.
+        attempt.interrupt(Interrupt.SOFT_TIMEOUT)
+        await asyncio.wait({ending}, timeout=1.0)
+        if not ending.done():
+            raise _Abandoned
+
+    def _on_loop(
+        self, attempt: RunningAttempt, call: Callable[[], Awaitable[object]]
+    ) -> "asyncio.Future[object]":
+        async def body() -> object:
+            try:
+                return await call()
+            except (SystemExit, KeyboardInterrupt) as error:
+                raise _HandlerExit(repr(error)) from error
+
+        inner = asyncio.get_running_loop().create_task(body(), name=attempt.lease.job_id)
+        attempt.watch(inner.cancel)
+        return inner
+
+    def _on_thread(self, attempt: RunningAttempt, call: Callable[[], object]) -> "asyncio.Future[object]":
+        def body() -> object:
+            try:
+                return context.run(call)
+            except (SystemExit, KeyboardInterrupt) as error:
+                raise _HandlerExit(repr(error)) from error
+
+        context = contextvars.copy_context()
+        inner = self._threads.submit(body)
+        # Ends only a call that has not begun: a running thread cannot be cancelled, it is fenced out.
+        attempt.watch(inner.cancel)
+        return asyncio.wrap_future(inner)
+
+    def _judge_error(
+        self, attempt: RunningAttempt, spec: TaskSpec, error: BaseException
+    ) -> "Outcome | _Handed | _Lost":
+        why = attempt.interrupted
+        if why is Interrupt.LEASE_LOST or isinstance(error, LeaseLost):
+            return _Lost()
+        if why is not None and not isinstance(error, Signal):
+            if why is Interrupt.CANCEL:
+                return outcome.Cancel(reason="cancelled while it ran")
+            if why is Interrupt.DRAIN:
+                return _Handed()
+            error = _timed_out(attempt, spec, error)
+        return decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
+
+    async def _settle(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> Settled | None:
+        lease = attempt.lease
+        if attempt.settled is not None:
+            return attempt.settled
+        match verdict:
+            case _Lost():
+                return None
+            case _Handed():
+                answers = await asyncio.shield(
+                    self._writer.call(lambda ledger: ledger.hand_back([lease], "drain"))
+                )
+                return answers[0] if answers else None
+            case _:
+                settled = await asyncio.shield(self._writer.settle(Settlement(lease, verdict)))
+                return None if settled.is_lost else settled
+
+    def _announce_start(self, attempt: RunningAttempt) -> None:
+        job, lease = attempt.claim.job, attempt.lease
+        waited = (job.started_at - job.run_at).total_seconds() if job.started_at is not None else 0.0
+        self._events.emit(
+            JobClaimed(
+                job_id=job.id,
+                task=job.task,
+                queue=job.queue,
+                attempt=lease.attempt,
+                fence=str(lease.fence),
+                waited_seconds=max(waited, 0.0),
+            )
+        )
+        self._watcher.started(attempt)
+
+    def _announce_end(
+        self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost", settled: Settled | None
+    ) -> None:
+        job, lease = attempt.claim.job, attempt.lease
+        seconds = self._clock.monotonic() - attempt.started_at
+        result = None if isinstance(verdict, (_Handed, _Lost)) else verdict
+        if settled is None:
+            if attempt.interrupted is not Interrupt.LEASE_LOST:
+                self._events.emit(
+                    LeaseWasLost(
+                        job_id=job.id, task=job.task, queue=job.queue, attempt=lease.attempt, where="settle"
+                    )
+                )
+        elif result is None:
+            self._events.emit(JobHandedBack(job_id=job.id, task=job.task, queue=job.queue, why="drain"))
+        else:
+            self._events.emit(_settled_event(attempt, result, settled, seconds))
+        self._watcher.ended(attempt, result, settled, seconds)
+
+
+def _hard_limit(attempt: RunningAttempt, spec: TaskSpec) -> float:
+    return attempt.claim.job.hard_timeout_seconds or spec.hard_timeout_seconds
+
+
+def _judge_value(spec: TaskSpec, value: object) -> Outcome:
+    try:
+        return Completed(spec.result.encode(value))
+    except (JobError, PayloadTooLarge) as error:
+        return Quarantine(QuarantineReason.INVALID_RESULT, Failure.of(error))
+
+
+def _timed_out(attempt: RunningAttempt, spec: TaskSpec, error: BaseException) -> AttemptTimeout:
+    soft = attempt.claim.job.soft_timeout_seconds or spec.soft_timeout_seconds or _hard_limit(attempt, spec)
+    timeout = AttemptTimeout(job_id=attempt.lease.job_id, detail=f"stopped after {soft:g} s")
+    timeout.__cause__ = error
+    return timeout
+
+
+def _settled_event(attempt: RunningAttempt, result: Outcome, settled: Settled, seconds: float) -> JobSettled:
+    job = attempt.claim.job
+    failure: Failure | None = getattr(result, "failure", None)
+    reason = result.reason if isinstance(result, Quarantine) else ""
+    state = settled.state or JobState.RUNNING
+    return JobSettled(
+        job_id=job.id,
+        task=job.task,
+        queue=job.queue,
+        outcome=type(result).__name__.lower(),
+        state=state.value,
+        attempt=attempt.lease.attempt,
+        seconds=seconds,
+        reason=str(reason),
+        error_type=failure.type if failure is not None else "",
+    )

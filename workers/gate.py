@@ -1,0 +1,262 @@
+"""The gate: a ring comes in, a slot is free, the job is claimed; only then is the ring acknowledged."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from holdfast.jobs.clock import Clock, random_fraction
+from holdfast.jobs.errors import LeaseLost, LedgerError
+from holdfast.jobs.events import Events, LeaseWasLost, RingDropped
+from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
+from holdfast.jobs.job import Claim, ClaimRequest
+from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.tickets import RingTicket
+from holdfast.workers.writer import ClaimTerms, LedgerWriter
+
+MOST_CLAIMED_AT_ONCE: Final = 64
+QUIET_SECONDS: Final = 1.0
+"""A worker with a free slot and no ring for so long claims from the ledger directly (B10)."""
+STALE_RING_SECONDS: Final = 60.0
+"""A ring that waited so long for a slot is given up, and the ledger rings again (B29)."""
+
+Run = Callable[[RunningAttempt], Awaitable[None]]
+
+
+class Gate:
+    """Admits jobs to slots.
+
+    Everything but `offer` and the counters runs on the event loop. One claim
+    is under way at a time: what arrives meanwhile goes into the next one.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        writer: LedgerWriter,
+        terms: Callable[[], ClaimTerms],
+        run: Run,
+        events: Events,
+        clock: Clock,
+        on_room: Callable[[bool], object],
+    ) -> None:
+        """Make a gate of `slots` jobs; `on_room` is told when it becomes full and when it has room again."""
+        self.slots = slots
+        self.running: dict[JobId, RunningAttempt] = {}
+        self._writer = writer
+        self._terms = terms
+        self._run = run
+        self._events = events
+        self._clock = clock
+        self._on_room = on_room
+        self._incoming: deque[RingTicket] = deque()
+        self._waiting: deque[RingTicket] = deque()
+        self._claiming: list[ClaimRequest] = []
+        self._in_doubt: tuple[list[ClaimRequest], list[RingTicket]] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._executions: set[asyncio.Task[object]] = set()
+        self._last_ring_at = 0.0
+        self._was_full = False
+        self._pump_is_due = False
+        self.is_closed = False
+        self.is_suspended = False
+
+    @property
+    def free(self) -> int:
+        """Tell how many slots are free; may be read from any thread."""
+        return self.slots - len(self.running) - len(self._claiming)
+
+    def has_room(self) -> bool:
+        """Tell whether another ring is wanted; read by the consumer on the hub's thread."""
+        return not self.is_closed and self.free > len(self._waiting) + len(self._incoming)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to admit, on this loop."""
+        self._loop = loop
+        self._last_ring_at = self._clock.monotonic()
+        self._spawn(self._watch_quiet())
+
+    def offer(self, ticket: RingTicket) -> None:
+        """Take a ring from any thread."""
+        self._incoming.append(ticket)
+        if self._loop is not None and not self._pump_is_due:
+            self._pump_is_due = True
+            self._loop.call_soon_threadsafe(self._pump)
+
+    def close(self) -> None:
+        """Claim nothing more; rings that wait go back to the broker. Final."""
+        self.is_closed = True
+        self._on_room(False)  # noqa: FBT003 -- the one meaning of the callback
+        self._take_incoming()
+        while self._waiting:
+            self._waiting.popleft().requeue()
+
+    def tokens_under_way(self) -> set[LeaseToken]:
+        """Return the tokens of claims whose answer is not known yet: not lost, whatever the ledger says."""
+        doubtful = self._in_doubt[0] if self._in_doubt is not None else []
+        return {request.token for request in (*self._claiming, *doubtful)}
+
+    def forget_rings(self) -> None:
+        """Drop the rings of a lost broker connection; they cannot be acknowledged any more."""
+        self._incoming.clear()
+        self._waiting.clear()
+
+    def resume(self) -> None:
+        """Claim again after the ledger was away."""
+        self.is_suspended = False
+        self._pump()
+
+    def _pump(self) -> None:
+        self._pump_is_due = False
+        self._take_incoming()
+        self._tell_room()
+        if self.is_closed:
+            self.close()
+            return
+        if self.is_suspended or self._claiming or not self._waiting or self.free <= 0:
+            return
+        batch = [
+            self._waiting.popleft() for _ in range(min(self.free, len(self._waiting), MOST_CLAIMED_AT_ONCE))
+        ]
+        requests = [ClaimRequest(ticket.token, ticket.job_id) for ticket in self._drop_doubles(batch)]
+        if requests:
+            self._claiming = requests
+            self._spawn(self._claim(requests, batch))
+
+    def _take_incoming(self) -> None:
+        while self._incoming:
+            self._waiting.append(self._incoming.popleft())
+            self._last_ring_at = self._clock.monotonic()
+
+    def _drop_doubles(self, batch: list[RingTicket]) -> list[RingTicket]:
+        fresh: dict[JobId, RingTicket] = {}
+        for ticket in batch:
+            if ticket.job_id in self.running or ticket.job_id in fresh:
+                ticket.ack()
+                self._events.emit(RingDropped(job_id=ticket.job_id, why="already here"))
+            else:
+                fresh[ticket.job_id] = ticket
+        batch[:] = list(fresh.values())
+        return batch
+
+    async def _claim(self, requests: list[ClaimRequest], tickets: list[RingTicket]) -> list[Claim]:
+        try:
+            claims = await self._writer.claim(requests, self._terms())
+        except LedgerError:
+            # Perhaps it was committed: asked again with the same tokens when the ledger is back.
+            self._in_doubt = (requests, tickets)
+            self.is_suspended = True
+            claims = []
+        except LeaseLost:
+            # This worker was declared dead and comes back under a new id; the rings wait for that.
+            self._waiting.extendleft(reversed(tickets))
+            self._in_doubt = None
+            self.is_suspended = True
+            claims = []
+        else:
+            self._admit(claims, tickets)
+        finally:
+            self._claiming = []
+        self._tell_room()
+        if self._waiting:
+            self._pump()
+        return claims
+
+    def _admit(self, claims: list[Claim], tickets: list[RingTicket]) -> None:
+        for claim in claims:
+            attempt = RunningAttempt(claim, self._clock.monotonic())
+            self.running[claim.lease.job_id] = attempt
+            execution = self._spawn(self._execute(attempt))
+            self._executions.add(execution)
+            execution.add_done_callback(self._executions.discard)
+        claimed = {claim.lease.job_id for claim in claims}
+        for ticket in tickets:
+            ticket.ack()
+            if ticket.job_id not in claimed:
+                self._events.emit(RingDropped(job_id=ticket.job_id, why="not available here"))
+
+    async def _execute(self, attempt: RunningAttempt) -> None:
+        try:
+            await self._run(attempt)
+        finally:
+            if not attempt.is_abandoned:
+                self.running.pop(attempt.lease.job_id, None)
+                self._pump()
+
+    async def _watch_quiet(self) -> None:
+        while not self.is_closed:
+            await asyncio.sleep(QUIET_SECONDS * (0.75 + 0.5 * random_fraction()))
+            self._give_up_stale_rings()
+            if self._in_doubt is not None and not self.is_suspended and not self._claiming:
+                requests, tickets = self._in_doubt
+                self._in_doubt = None
+                self._claiming = requests
+                await self._claim(requests, tickets)
+            while self._is_quiet():
+                wanted = min(self.free, MOST_CLAIMED_AT_ONCE)
+                requests = [ClaimRequest(new_lease_token()) for _ in range(wanted)]
+                self._claiming = requests
+                if len(await self._claim(requests, [])) < wanted:
+                    break
+
+    def _is_quiet(self) -> bool:
+        if self.is_closed or self.is_suspended or self._claiming or self._waiting or self.free <= 0:
+            return False
+        return self._clock.monotonic() - self._last_ring_at >= QUIET_SECONDS
+
+    def _give_up_stale_rings(self) -> None:
+        now = self._clock.monotonic()
+        stale: list[RingTicket] = []
+        while self._waiting and now - self._waiting[0].received_at >= STALE_RING_SECONDS:
+            stale.append(self._waiting.popleft())
+        if stale:
+            self._spawn(self._ring_again(stale))
+
+    async def _ring_again(self, stale: list[RingTicket]) -> None:
+        job_ids = [ticket.job_id for ticket in stale]
+        try:
+            await self._writer.call(lambda ledger: ledger.ring_soon(job_ids))
+        except LedgerError:
+            self._waiting.extendleft(reversed(stale))
+            return
+        for ticket in stale:
+            ticket.ack()
+
+    def _tell_room(self) -> None:
+        is_full = self.free <= 0
+        if is_full != self._was_full:
+            self._was_full = is_full
+            self._on_room(not is_full)
+
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        if self._loop is None:
+            raise RuntimeError("the gate was not started")
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def settle_down(self, timeout_seconds: float | None) -> None:
+        """Wait until no attempt runs that can still end, or until time is up (None: as long as it takes)."""
+        while self._executions and timeout_seconds != 0:
+            started = self._clock.monotonic()
+            await asyncio.wait(self._executions, timeout=timeout_seconds)
+            if timeout_seconds is not None:
+                timeout_seconds = max(0.0, timeout_seconds - (self._clock.monotonic() - started))
+
+    def interrupt_all(self, why: Interrupt) -> None:
+        """Cancel every running handler."""
+        for attempt in tuple(self.running.values()):
+            attempt.interrupt(why)
+
+    def lose(self, attempt: RunningAttempt, where: str) -> None:
+        """Cancel a handler whose lease is not ours any more."""
+        job = attempt.claim.job
+        self._events.emit(
+            LeaseWasLost(
+                job_id=job.id, task=job.task, queue=job.queue, attempt=attempt.lease.attempt, where=where
+            )
+        )
+        attempt.interrupt(Interrupt.LEASE_LOST)

@@ -1,0 +1,163 @@
+"""The intake: messages of producers that know only Celery become jobs (B8).
+
+A service of its own on its own connection, with the stock transport and its
+durable acknowledgement, so that neither its trouble nor its unacknowledged
+messages touch the worker's consumer. A message is adopted on receipt, without
+waiting for a slot, and acknowledged after the row is committed.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from kombu import Connection, Consumer, Queue
+
+from holdfast.jobs.errors import LedgerUnavailable
+from holdfast.jobs.events import Events, JobAdopted, MessageQuarantined, ServiceFailed
+from holdfast.jobs.job import NewJob, Ring
+from holdfast.jobs.state import QuarantineReason
+from holdfast.ledger import Ledger
+from holdfast.tasks.doorbell import Doorbell
+from holdfast.tasks.registry import Registry
+from holdfast.workers.adoption import Adoptable, ForeignMessage, Refused, read
+
+_LONGEST_PAUSE: Final = 2.0
+_FIRST_PAUSE: Final = 0.1
+_WINDOW: Final = 64
+_DRAIN_SECONDS: Final = 0.5
+
+
+class Adopter:
+    """Writes what a foreign message came to. Raises LedgerUnavailable: keep the message and come again."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        doorbell: Doorbell,
+        registry: Registry,
+        *,
+        adopts: bool,
+        events: Events,
+        source: str,
+    ) -> None:
+        """Adopt into this ledger; `adopts` is for tasks that do not say it themselves."""
+        self._ledger = ledger
+        self._doorbell = doorbell
+        self._registry = registry
+        self._adopts = adopts
+        self._events = events
+        self._source = source
+
+    def take(self, queue: str, message: Any) -> None:
+        """Adopt, refuse or quarantine one message; afterwards it may be acknowledged."""
+        try:
+            foreign = ForeignMessage(message.headers or {}, message.payload, _priority(message))
+        except Exception as error:  # noqa: BLE001 -- decoding runs over whatever somebody put on the queue
+            self.put_aside(queue, QuarantineReason.UNDECODABLE, repr(error), raw_of(message))
+            return
+        match read(foreign, self._registry, adopts=self._adopts):
+            case Adoptable(job=job, digest=digest):
+                self._adopt(queue, job, digest, message)
+            case Refused(reason=reason, detail=detail, job=job, digest=digest):
+                self.put_aside(queue, reason, detail, raw_of(message))
+                if job is not None:
+                    # So that the producer's get() ends with FAILURE instead of waiting for ever.
+                    self._ledger.refuse(job, reason, detail, digest)
+
+    def put_aside(self, queue: str, reason: QuarantineReason, detail: str, raw: bytes) -> None:
+        """Keep a message for the operator."""
+        self._ledger.quarantine_message(
+            queue=queue, reason=reason, detail=detail[:2000], raw=raw, source=self._source
+        )
+        self._events.emit(MessageQuarantined(queue=queue, reason=reason.value))
+
+    def _adopt(self, queue: str, job: NewJob, digest: str, message: Any) -> None:
+        answer = self._ledger.adopt(job, digest)
+        if answer == "id_reused":
+            detail = f"the id {job.id} was used for another message before"
+            self.put_aside(queue, QuarantineReason.ID_REUSED, detail, raw_of(message))
+        elif answer == "adopted":
+            self._events.emit(JobAdopted(job_id=job.id, task=job.task, queue=job.queue))
+            if job.run_at is None:
+                self._doorbell.ring([Ring(job.id, job.task, job.queue, job.priority)])
+
+
+class Intake:
+    """Reads the intake queue on a thread of its own; comes back by itself when the broker was away."""
+
+    def __init__(
+        self, connect: Callable[[], Connection], queue: Queue, adopter: Adopter, *, events: Events
+    ) -> None:
+        """Read this queue; `connect` makes a connection of the stock transport."""
+        self._connect = connect
+        self._queue = queue
+        self._adopter = adopter
+        self._events = events
+        self._stop = threading.Event()
+        self._ledger_is_away = False
+        self._thread = threading.Thread(target=self._run, name="holdfast-intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = 5.0) -> None:
+        """End; what was received and not adopted stays with the broker."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                self._read()
+                pause = _FIRST_PAUSE
+            except _AwayError:
+                # The connection was dropped on purpose: its messages are delivered again.
+                pause = _LONGEST_PAUSE
+            except Exception as error:  # noqa: BLE001 -- each transport has its own errors
+                if pause == _FIRST_PAUSE:
+                    self._events.emit(ServiceFailed(service="intake", error=type(error).__name__))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            self._stop.wait(pause)
+
+    def _read(self) -> None:
+        with self._connect() as connection:
+            channel = connection.channel()
+            consumer = Consumer(channel, [self._queue], on_message=self._take, accept=["json"])
+            consumer.qos(prefetch_count=_WINDOW)
+            with consumer:
+                while not self._stop.is_set():
+                    try:
+                        connection.drain_events(timeout=_DRAIN_SECONDS)
+                    except TimeoutError:
+                        connection.heartbeat_check()
+
+    def _take(self, message: Any) -> None:
+        try:
+            self._adopter.take(self._queue.name, message)
+        except LedgerUnavailable as error:
+            # Not acknowledged: closing the connection gives it back.
+            raise _AwayError from error
+        message.ack()
+
+
+class _AwayError(Exception):
+    """The ledger cannot be reached, so nothing may be acknowledged."""
+
+
+def raw_of(message: Any) -> bytes:
+    """Return the bytes of a message's body, as far as there are any."""
+    body = message.body
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, memoryview):
+        return body.tobytes()
+    return str(body).encode("utf-8", "replace")
+
+
+def _priority(message: Any) -> int | None:
+    properties: Mapping[str, object] = message.properties or {}
+    value = properties.get("priority")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,53 @@
+"""What a handler's context needs of the worker around it."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+from holdfast.jobs.errors import LeaseLost
+from holdfast.jobs.job import Progress, Settled, Settlement
+from holdfast.jobs.lease import Lease
+from holdfast.ledger import Ledger
+from holdfast.tasks.outbox import AsyncSession, Connection, Session
+from holdfast.workers.writer import LedgerWriter
+
+Note = Callable[[Lease, Settled], object]
+
+
+class WorkerPort:
+    """Implements `tasks.context.ContextPort` over the worker's ledger and writer."""
+
+    def __init__(self, ledger: Ledger, writer: LedgerWriter, *, note: Note) -> None:
+        """Write through these; `note` hears that an attempt was settled inside its own transaction."""
+        self._ledger = ledger
+        self._writer = writer
+        self._note = note
+
+    async def progress(self, lease: Lease, progress: Progress) -> None:
+        """Write a report of progress, together with whatever else is waiting. Raises LeaseLost."""
+        if not await self._writer.call(lambda ledger: ledger.progress(lease, progress)):
+            raise LeaseLost(job_id=lease.job_id)
+
+    def progress_sync(self, lease: Lease, progress: Progress) -> None:
+        """Do the same for a handler on a thread."""
+        if not self._ledger.progress(lease, progress):
+            raise LeaseLost(job_id=lease.job_id)
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a session on the ledger's database."""
+        return self._ledger.session()
+
+    def async_session(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open an async session on the ledger's database."""
+        return self._ledger.async_session()
+
+    def check_lease_in(self, connection: Connection, lease: Lease) -> None:
+        """Touch the job's row under its lease. Raises LeaseLost."""
+        self._ledger.check_lease_in(connection, lease)
+
+    def settle_in(self, connection: Connection, settlement: Settlement) -> Settled:
+        """Write the end of the attempt inside a transaction."""
+        return self._ledger.settle_in(connection, settlement)
+
+    def mark_settled(self, lease: Lease, settled: Settled) -> None:
+        """Take note that there is nothing left to write."""
+        self._note(lease, settled)

@@ -1,0 +1,398 @@
+"""One worker process, put together: what starts, in which order, and how it leaves."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from celery import Celery
+
+from holdfast.jobs.clock import Clock
+from holdfast.jobs.errors import JobNotFound, LedgerError
+from holdfast.jobs.events import Events, RingDropped, WorkerDraining, WorkerStarted, WorkerStopped
+from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
+from holdfast.jobs.job import Settled
+from holdfast.jobs.lease import Lease
+from holdfast.jobs.state import QuarantineReason
+from holdfast.ledger import Ledger
+from holdfast.ledger.records import NewWorker
+from holdfast.tasks.doorbell import Doorbell, ring_of
+from holdfast.tasks.registry import Registry
+from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.beat import Heartbeat
+from holdfast.workers.celery_view import CeleryView
+from holdfast.workers.census import birth_of_self
+from holdfast.workers.executor import Executor
+from holdfast.workers.gate import Gate
+from holdfast.workers.hub import HubLink
+from holdfast.workers.intake import Adopter, Intake, raw_of
+from holdfast.workers.leases import LeaseKeeper
+from holdfast.workers.loop import LoopThread
+from holdfast.workers.port import WorkerPort
+from holdfast.workers.services.service import ServiceThread
+from holdfast.workers.threads import DaemonThreads
+from holdfast.workers.writer import ClaimTerms, LedgerWriter
+
+CLEAN_UP_SECONDS: Final = 5.0
+"""How long a handler may take to end after it was cancelled for a drain."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Plain values; the composition root fills them from the settings."""
+
+    name: str
+    version: str
+    host: str
+    queues: tuple[str, ...]
+    slots: int
+    threads: int
+    ring_window: int
+    beat_seconds: float
+    lease_seconds: float
+    unsure_limit_seconds: float
+    grace_seconds: float
+    hard_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What a worker is given: the parts that the composition root made."""
+
+    app: Celery
+    ledger: Ledger
+    doorbell: Doorbell
+    registry: Registry
+    events: Events
+    clock: Clock
+    adopter: Adopter
+    intake: Intake | None
+    services: Callable[["Runtime"], list[ServiceThread]]
+
+
+class Runtime:
+    """A worker. `start` and `stop` are called on Celery's main thread, once each."""
+
+    def __init__(self, config: WorkerConfig, outfit: Outfit) -> None:
+        """Put the parts together; nothing runs yet and nothing is registered."""
+        self.config = config
+        self.events = outfit.events
+        self.ledger = outfit.ledger
+        self.ledger_id = outfit.ledger.ledger_id
+        self.worker_id: WorkerId = new_worker_id()
+        self.birth = birth_of_self()
+        self.hub = HubLink()
+        self.is_started = False
+        self.is_draining = False
+        self.broker_seen_at = outfit.clock.monotonic()
+        self._outfit = outfit
+        self._clock = outfit.clock
+        self._writer = LedgerWriter(outfit.ledger, on_unavailable=self._on_unavailable)
+        self._threads = DaemonThreads(config.threads, name="holdfast-handler")
+        self._side = DaemonThreads(2, name="holdfast-side")
+        self.gate = Gate(
+            slots=config.slots,
+            writer=self._writer,
+            terms=self._terms,
+            run=self._run,
+            events=outfit.events,
+            clock=outfit.clock,
+            on_room=self._on_room,
+        )
+        self._executor = Executor(
+            registry=outfit.registry,
+            writer=self._writer,
+            threads=self._threads,
+            port=WorkerPort(outfit.ledger, self._writer, note=self._note_settled),
+            events=outfit.events,
+            clock=outfit.clock,
+            watcher=self._view(),
+            on_abandoned=self._on_abandoned,
+        )
+        self.loop = LoopThread(clock=outfit.clock, events=outfit.events, task_of=self._task_of)
+        self._heartbeat = self._new_heartbeat()
+        self._keeper: asyncio.Task[None] | None = None
+        self._services: list[ServiceThread] = []
+        self._has_remnant = threading.Event()
+        self._remnant_watch: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Register, then beat, claim and serve. Raises LedgerError or SchemaMismatch: do not start."""
+        self._register()
+        self._writer.start()
+        self.loop.start()
+        self.loop.submit(self._start_on_loop()).result(timeout=10.0)
+        self._heartbeat.start()
+        self._services = self._outfit.services(self)
+        for service in self._services:
+            service.start()
+        if self._outfit.intake is not None:
+            self._outfit.intake.start()
+        self.is_started = True
+        self.events.emit(
+            WorkerStarted(
+                worker_id=self.worker_id,
+                name=self.config.name,
+                slots=self.config.slots,
+                tasks=len(self._outfit.registry),
+            )
+        )
+
+    def begin_drain(self) -> None:
+        """Claim nothing more. Idempotent, and safe in a signal handler."""
+        if self.is_draining:
+            return
+        self.is_draining = True
+        self.gate.is_closed = True
+        self.loop.call(self.gate.close)
+
+    def stop(self) -> None:
+        """Let short work end within the grace, hand the rest back with its attempt, and leave."""
+        self.begin_drain()
+        if not self.is_started:
+            return
+        self.is_started = False
+        handed_back = self._drain()
+        if self._outfit.intake is not None:
+            self._outfit.intake.stop()
+        for service in self._services:
+            service.stop()
+        self._heartbeat.stop()
+        self._writer.stop(CLEAN_UP_SECONDS)
+        self._leave()
+        self._outfit.doorbell.close()
+        self.loop.stop(CLEAN_UP_SECONDS)
+        self._threads.close()
+        self._side.close()
+        self.events.emit(WorkerStopped(worker_id=self.worker_id, handed_back=handed_back))
+
+    def cancel(self, job_id: str) -> None:
+        """Ask the ledger to cancel a job, away from the calling thread."""
+        self._side.submit(partial(self._cancel, JobId(job_id)))
+
+    def on_connection_lost(self) -> None:
+        """Forget rings that can no longer be acknowledged. On the hub's thread."""
+        self.loop.call(self.gate.forget_rings)
+
+    def on_broker_contact(self) -> None:
+        """Note that the broker answered."""
+        self.broker_seen_at = self._clock.monotonic()
+
+    def quarantine(
+        self, message: Any, reason: QuarantineReason, detail: str, reject: Callable[[], object]
+    ) -> None:
+        """Keep a bad message aside, then reject it; away from the hub's thread."""
+        queue = str((message.delivery_info or {}).get("routing_key", ""))
+        self.quarantine_raw(queue, raw_of(message), detail, reason=reason, done=reject)
+
+    def quarantine_raw(
+        self,
+        queue: str,
+        raw: bytes,
+        detail: str,
+        *,
+        reason: QuarantineReason = QuarantineReason.UNDECODABLE,
+        done: Callable[[], object] | None = None,
+    ) -> None:
+        """Keep bytes aside that are not even a message."""
+        put_aside = partial(self._outfit.adopter.put_aside, queue, reason, detail, raw)
+        self._side.submit(partial(self._persist, put_aside, done))
+
+    def adopt_stray(self, message: Any, ack: Callable[[], object]) -> None:
+        """Adopt a foreign message that came by a ring queue, where it does not belong."""
+        queue = str((message.delivery_info or {}).get("routing_key", ""))
+        self._side.submit(partial(self._persist, partial(self._outfit.adopter.take, queue, message), ack))
+
+    def take_unknown_task(self, message: Any, reject: Callable[[], object]) -> None:
+        """Let a ring for a task that is not offered here go; its job waits, visibly, for one that does."""
+        if ring_of(message.headers) is not None:
+            self.events.emit(RingDropped(job_id=str(message.headers.get("id"))[:255], why="not offered here"))
+            reject()
+            return
+        self.adopt_stray(message, reject)
+
+    def vitals_unsure_seconds(self) -> float:
+        """Tell for how long the ledger has not been reached."""
+        return self._heartbeat.unsure_seconds
+
+    def ledger_age_seconds(self) -> float:
+        """Tell how long ago the ledger took a beat."""
+        return self._clock.monotonic() - self._heartbeat.last_at
+
+    def broker_age_seconds(self) -> float:
+        """Tell how long ago the broker answered."""
+        return self._clock.monotonic() - self.broker_seen_at
+
+    # Starting.
+
+    def _view(self) -> CeleryView:
+        return CeleryView(self._outfit.app, self.hub, hostname=self.config.name, cancel=self.cancel)
+
+    def _terms(self) -> ClaimTerms:
+        limits = {task.name: task.spec.hard_timeout_seconds for task in self._outfit.registry}
+        return ClaimTerms(self.worker_id, self.config.queues, self.config.hard_timeout_seconds, limits)
+
+    def _register(self) -> None:
+        config = self.config
+        self.ledger.register_worker(
+            NewWorker(
+                id=self.worker_id,
+                name=config.name,
+                host=config.host,
+                pid=self.birth.pid,
+                version=config.version,
+                slots=config.slots,
+                queues=config.queues,
+                machine_id=self.birth.machine_id,
+                started_marker=self.birth.started_marker,
+            ),
+            [task.spec.offer() for task in self._outfit.registry],
+        )
+
+    async def _start_on_loop(self) -> None:
+        self.gate.start(asyncio.get_running_loop())
+        self._start_keeper()
+
+    def _start_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+        keeper = LeaseKeeper(
+            worker_id=self.worker_id,
+            gate=self.gate,
+            writer=self._writer,
+            events=self.events,
+            patience_seconds=2 * self.config.beat_seconds,
+        )
+        self._keeper = asyncio.get_running_loop().create_task(keeper.run(), name="leases")
+
+    def _new_heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self.ledger,
+            self.worker_id,
+            beat_seconds=self.config.beat_seconds,
+            lease_seconds=self.config.lease_seconds,
+            clock=self._clock,
+            events=self.events,
+            on_unsure=self._on_unsure,
+            on_sure=lambda: self.loop.call(self.gate.resume),
+            on_dead=self._on_dead,
+        )
+
+    # While it runs.
+
+    async def _run(self, attempt: RunningAttempt) -> None:
+        await self._executor.run(attempt)
+
+    def _note_settled(self, lease: Lease, settled: Settled) -> None:
+        attempt = self.gate.running.get(lease.job_id)
+        if attempt is not None and attempt.lease.token == lease.token:
+            attempt.settled = settled
+
+    def _task_of(self, job_id: str) -> str:
+        attempt = self.gate.running.get(JobId(job_id))
+        return attempt.claim.job.task if attempt is not None else ""
+
+    def _on_room(self, has_room: bool) -> None:  # noqa: FBT001 -- a callback with one meaning
+        if has_room:
+            self.hub.wake()
+
+    def _on_unavailable(self, error: Exception) -> None:
+        del error
+        self.gate.is_suspended = True
+
+    def _on_unsure(self) -> None:
+        self.gate.is_suspended = True
+        if self._heartbeat.unsure_seconds > self.config.unsure_limit_seconds:
+            self.loop.call(partial(self.gate.interrupt_all, Interrupt.LEASE_LOST))
+
+    def _on_dead(self) -> None:
+        # Declared dead by an observer: what we hold belongs to others now. Come back as somebody new (B3).
+        self.loop.call(self._be_reborn)
+
+    def _be_reborn(self) -> None:
+        for attempt in tuple(self.gate.running.values()):
+            self.gate.lose(attempt, where="declared dead")
+        self.worker_id = new_worker_id()
+        self.loop.loop.create_task(self._register_again())
+
+    async def _register_again(self) -> None:
+        while not self.is_draining:
+            try:
+                await self._writer.call(lambda _: self._register())
+            except LedgerError:
+                await asyncio.sleep(self.config.beat_seconds)
+            else:
+                break
+        self._heartbeat = self._new_heartbeat()
+        self._heartbeat.start()
+        self._start_keeper()
+        self.gate.resume()
+
+    def _on_abandoned(self, attempt: RunningAttempt) -> None:
+        # The handler outlived its hard limit: this process takes no new work and goes after the rest (B17).
+        del attempt
+        self.gate.is_closed = True
+        self.gate.close()
+        if not self._has_remnant.is_set():
+            self._has_remnant.set()
+            self._remnant_watch = self.loop.loop.create_task(self._leave_when_empty())
+
+    async def _leave_when_empty(self) -> None:
+        await self.gate.settle_down(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _cancel(self, job_id: JobId) -> None:
+        try:
+            self.ledger.cancel(job_id, "revoked")
+        except JobNotFound:
+            return
+
+    def _persist(self, write: Callable[[], object], done: Callable[[], object] | None) -> None:
+        # Until it is written, the message is not acknowledged.
+        pause = threading.Event()
+        while True:
+            try:
+                write()
+            except LedgerError:
+                if self.is_draining:
+                    return
+                pause.wait(1.0)
+            else:
+                break
+        if done is not None:
+            done()
+
+    # Leaving.
+
+    def _drain(self) -> int:
+        running = len(self.gate.running)
+        grace = self.config.grace_seconds
+        self.events.emit(WorkerDraining(worker_id=self.worker_id, running=running, grace_seconds=grace))
+        return self.loop.submit(self._drain_on_loop(grace)).result()
+
+    async def _drain_on_loop(self, grace_seconds: float) -> int:
+        await self.gate.settle_down(grace_seconds)
+        left = [attempt for attempt in self.gate.running.values() if not attempt.is_abandoned]
+        for attempt in left:
+            attempt.interrupt(Interrupt.DRAIN)
+        await self.gate.settle_down(CLEAN_UP_SECONDS)
+        if self._keeper is not None:
+            self._keeper.cancel()
+        still = [attempt for attempt in left if attempt.lease.job_id in self.gate.running]
+        if still:
+            self._has_remnant.set()
+        return len(left) - len(still)
+
+    def _leave(self) -> None:
+        if self._has_remnant.is_set():
+            # Something of us still runs and keeps its lease; the process's death is noticed by others.
+            return
+        try:
+            self.ledger.retire_worker(self.worker_id)
+        except LedgerError:
+            # Nobody is told; the missing beat says it.
+            return

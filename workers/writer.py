@@ -1,0 +1,178 @@
+"""The one writer of a worker: commits together what is waiting together.
+
+Every claim, settlement and checkpoint of a process goes through here. An idle
+writer commits at once; while a commit runs, what arrives waits and goes into
+the next one. There is no timer.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar, cast
+
+from holdfast.jobs.errors import LedgerUnavailable
+from holdfast.jobs.ids import WorkerId
+from holdfast.jobs.job import Claim, ClaimRequest, Settled, Settlement
+from holdfast.ledger import Ledger
+
+T = TypeVar("T")
+MOST_IN_A_BATCH: Final = 256
+_SHORTEST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """What a worker claims for: the queues it serves and the limits of its tasks."""
+
+    worker_id: WorkerId
+    queues: tuple[str, ...]
+    default_attempt_seconds: float
+    hard_limits: Mapping[str, float]
+
+
+@dataclass(slots=True, eq=False)
+class _Wish:
+    kind: str
+    value: Any
+    loop: asyncio.AbstractEventLoop
+    answer: "asyncio.Future[Any]"
+
+
+class LedgerWriter:
+    """A thread that owns the ledger's write path of this process.
+
+    Settlements that meet an unreachable ledger stay and are tried again until
+    it is back (`spooled` tells how many); everything else fails at once with
+    LedgerUnavailable, for the caller to decide.
+    """
+
+    def __init__(self, ledger: Ledger, *, on_unavailable: Callable[[Exception], None]) -> None:
+        """Write to this ledger; `on_unavailable` is told, on the writer's thread, of each failed try."""
+        self._ledger = ledger
+        self._on_unavailable = on_unavailable
+        self._wishes: deque[_Wish] = deque()
+        self._spool: list[_Wish] = []
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._pause = 0.0
+        self._thread = threading.Thread(target=self._run, name="holdfast-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Write what is waiting, then end. Returns False if something could not be written in time."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+        return not self._thread.is_alive() and not self._spool
+
+    @property
+    def spooled(self) -> int:
+        """Tell how many outcomes wait for the ledger to come back."""
+        return len(self._spool)
+
+    async def claim(self, requests: Sequence[ClaimRequest], terms: ClaimTerms) -> list[Claim]:
+        """Claim jobs; what somebody else has, or nobody may run, is missing in the answer."""
+        return cast("list[Claim]", await self._wish("claim", (tuple(requests), terms)))
+
+    async def settle(self, settlement: Settlement) -> Settled:
+        """Write the end of an attempt. Waits through an outage of the ledger."""
+        return cast("Settled", await self._wish("settle", settlement))
+
+    async def call(self, verb: Callable[[Ledger], T]) -> T:
+        """Run any other ledger verb on the writer's thread."""
+        return cast("T", await self._wish("call", verb))
+
+    def _wish(self, kind: str, value: object) -> "asyncio.Future[Any]":
+        loop = asyncio.get_running_loop()
+        wish = _Wish(kind, value, loop, loop.create_future())
+        with self._wake:
+            self._wishes.append(wish)
+            self._wake.notify()
+        return wish.answer
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._wishes and not self._stopping and not self._spool:
+                    self._wake.wait()
+                if self._pause and not self._wishes and not self._stopping:
+                    self._wake.wait(self._pause)
+                batch = [self._wishes.popleft() for _ in range(min(len(self._wishes), MOST_IN_A_BATCH))]
+                is_last = self._stopping and not self._wishes
+            self._write(batch)
+            if is_last:
+                return
+
+    def _write(self, batch: list[_Wish]) -> None:
+        settles = self._spool + [wish for wish in batch if wish.kind == "settle"]
+        self._spool = []
+        if settles:
+            self._settle(settles)
+        claims = [wish for wish in batch if wish.kind == "claim"]
+        for wish in claims:
+            self._answer(wish, partial(self._claim, *wish.value))
+        for wish in batch:
+            if wish.kind == "call":
+                self._answer(wish, partial(wish.value, self._ledger))
+
+    def _claim(self, requests: tuple[ClaimRequest, ...], terms: ClaimTerms) -> list[Claim]:
+        return self._ledger.claim(
+            terms.worker_id,
+            requests,
+            queues=terms.queues,
+            default_attempt_seconds=terms.default_attempt_seconds,
+            hard_limits=terms.hard_limits,
+        )
+
+    def _settle(self, wishes: list[_Wish]) -> None:
+        try:
+            answers = self._ledger.settle([wish.value for wish in wishes])
+        except LedgerUnavailable as error:
+            # An outcome is paid work: it is kept and tried again, the token makes that safe.
+            self._spool = wishes
+            self._pause = min(max(self._pause * 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            self._on_unavailable(error)
+            return
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the waiting attempts must hear of it
+            for wish in wishes:
+                _reply(wish, error=error)
+            return
+        self._pause = 0.0
+        for wish, settled in zip(wishes, answers, strict=True):
+            _reply(wish, value=settled)
+
+    def _answer(self, wish: _Wish, verb: Callable[[], object]) -> None:
+        try:
+            value = verb()
+        except LedgerUnavailable as error:
+            self._on_unavailable(error)
+            _reply(wish, error=error)
+        except Exception as error:  # noqa: BLE001 -- the one who asked must hear of it, and the writer goes on
+            _reply(wish, error=error)
+        else:
+            _reply(wish, value=value)
+
+
+def _reply(wish: _Wish, *, value: object = None, error: Exception | None = None) -> None:
+    def set_result() -> None:
+        if wish.answer.done():
+            return
+        if error is not None:
+            wish.answer.set_exception(error)
+        else:
+            wish.answer.set_result(value)
+
+    try:
+        wish.loop.call_soon_threadsafe(set_result)
+    except RuntimeError:
+        # The loop is closed: nobody waits for this answer any more.
+        return
