@@ -1,0 +1,91 @@
+"""A whole platform on real parts: broker, ledger, client, and workers that tests start and kill."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from holdfast.jobs.ids import JobId
+from holdfast.jobs.job import Job
+from holdfast.jobs.state import JobState
+from holdfast.ledger import Ledger, LedgerConfig, connect, migrate
+from holdfast.tasks import ambient, results
+from holdfast.tasks.application import make_app
+from holdfast.tasks.client import Client
+from holdfast.tasks.doorbell import Doorbell
+from holdfast.tests.support.waiting import until
+from holdfast.tests.support.worker import WorkerServer, worker_environment
+
+PREFIX = "holdfast."
+
+
+class Platform:
+    """One broker and one database with a client in this process; `worker()` starts a worker."""
+
+    def __init__(self, folder: Path, *, broker_url: str, database_url: str) -> None:
+        self.folder = folder
+        self.broker_url = broker_url
+        self.database_url = database_url
+        config = LedgerConfig(url=database_url, schema="holdfast")
+        migrate(config)
+        self.ledger: Ledger = connect(config)
+        # What a plain Celery producer has, and the adapter that reads its results.
+        self.app: Celery = make_app(
+            "producer",
+            {"broker_url": broker_url, "result_backend": "holdfast.tasks.results:LedgerBackend", "task_ignore_result": False},
+        )
+        self.doorbell = Doorbell(
+            self.app, ledger_id=self.ledger.ledger_id, queue_prefix=PREFIX, quorum=broker_url.startswith("amqp")
+        )
+        self.client = Client(self.ledger, self.doorbell)
+        self.workers: list[WorkerServer] = []
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(ambient.use(self.client))
+        before = results.use_ledger(self.ledger)
+        self._stack.callback(results.use_ledger, before)
+
+    def worker(self, **settings: object) -> WorkerServer:
+        """Start one more worker with these settings."""
+        environment = worker_environment(
+            self.folder, broker_url=self.broker_url, database_url=self.database_url, **settings
+        )
+        worker = WorkerServer(environment)
+        self.workers.append(worker)
+        return worker.start()
+
+    def jobs(self, ids: list[Any]) -> list[Job]:
+        """Read jobs in the order of their ids."""
+        found = self.ledger.find([JobId(str(one)) for one in ids])
+        return [found[JobId(str(one))] for one in ids]
+
+    def count(self, ids: list[Any], *states: JobState) -> int:
+        """Count the jobs that are in one of these states."""
+        return sum(job.state in states for job in self.jobs(ids))
+
+    def until_all(self, ids: list[Any], *states: JobState, timeout_seconds: float = 20.0) -> None:
+        """Wait until all jobs are in one of these states."""
+        until(
+            lambda: self.count(ids, *states) == len(ids),
+            timeout_seconds=timeout_seconds,
+            what=f"{len(ids)} jobs to be {'/'.join(states)}",
+        )
+
+    def close(self) -> None:
+        """Stop the workers and let go of everything."""
+        for worker in self.workers:
+            worker.close()
+        self.client.close()
+        self._stack.close()
+        self.ledger.close()
+
+
+@contextlib.contextmanager
+def platform(folder: Path, *, broker_url: str, database_url: str) -> Iterator[Platform]:
+    """Make a platform for the length of a block."""
+    made = Platform(folder, broker_url=broker_url, database_url=database_url)
+    try:
+        yield made
+    finally:
+        made.close()
