@@ -64,6 +64,10 @@ class Platform:
         """Count the jobs that are in one of these states."""
         return sum(job.state in states for job in self.jobs(ids))
 
+    def until_all_exist(self, ids: list[Any]) -> None:
+        """Wait until all jobs have a row."""
+        until(lambda: len(self.ledger.find([JobId(str(one)) for one in ids])) == len(ids), what="rows")
+
     def until_all(self, ids: list[Any], *states: JobState, timeout_seconds: float = 20.0) -> None:
         """Wait until all jobs are in one of these states."""
         until(

@@ -1,0 +1,186 @@
+"""Messages of others: adopted, refused with a reason, or put aside; the worker lives."""
+
+import base64
+import json
+import pickle
+import uuid
+
+import pytest
+import redis
+from celery import Celery
+
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.tests.support import sample_tasks
+from holdfast.tests.support.platform import PREFIX, Platform
+from holdfast.tests.support.waiting import until
+
+RINGS = f"{PREFIX}default"
+
+
+def envelope(
+    task: str = "sample.echo",
+    body: object = ([], {"text": "x"}, {}),
+    *,
+    raw_body: bytes | None = None,
+    content_type: str = "application/json",
+    queue: str = RINGS,
+    **headers: object,
+) -> dict:
+    """Write a Celery message by hand."""
+    job_id = str(uuid.uuid4())
+    data = raw_body if raw_body is not None else json.dumps(body).encode()
+    return {
+        "body": base64.b64encode(data).decode(),
+        "content-encoding": "utf-8",
+        "content-type": content_type,
+        "headers": {"lang": "py", "task": task, "id": job_id, **headers},
+        "properties": {
+            "correlation_id": job_id,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+
+
+def without(message: dict, *names: str) -> dict:
+    return {key: value for key, value in message.items() if key not in names}
+
+
+def bad_messages() -> dict[str, bytes | str]:
+    """Return every shape that ends, wedges or fools a stock worker, and some more."""
+    plain = envelope()
+    shapes: dict[str, object] = {
+        "envelope not JSON": b"{not json",
+        "envelope a scalar": b"42",
+        "envelope a list": b"[1,2]",
+        "not UTF-8": b"\xff\xfe\x00",
+        "body not base64": {**plain, "body": "%%%"},
+        "body a number": {**plain, "body": 7},
+        "body a JSON object": envelope(body={"a": 1}),
+        "body a 2-item list": envelope(body=[[], {}]),
+        "body a JSON scalar": envelope(body=5),
+        "body not JSON": envelope(raw_body=b"nonsense"),
+        "args a string": envelope(body=["abc", {}, {}]),
+        "kwargs a list": envelope(body=[[], [1], {}]),
+        "pickle": envelope(raw_body=pickle.dumps({"x": 1}), content_type="application/x-python-serialize"),
+        "yaml": envelope(content_type="application/x-yaml"),
+        "unknown content type": envelope(content_type="text/weird"),
+        "task header a list": envelope(task=["a"]),  # type: ignore[arg-type]  # wrong on purpose
+        "no id header": {**plain, "headers": {"task": "sample.echo"}},
+        "id header a number": envelope(id=5),
+        "headers null": {**plain, "headers": None},
+        "headers a list": {**plain, "headers": []},
+        "no properties": without(plain, "properties"),
+        "no delivery tag": {**plain, "properties": {"delivery_info": {}}},
+        "delivery info null": {**plain, "properties": {"delivery_tag": "x", "delivery_info": None}},
+        "unknown task": envelope(task="nobody.knows"),
+        "eta in the year 9999": envelope(task="plain.multiply", body=[[1, 2], {}, {}], eta="9999-12-31T23:59:59"),
+        "bad eta": envelope(task="plain.multiply", body=[[1, 2], {}, {}], eta="soon"),
+        "a ring of another ledger": envelope(holdfast={"ring": 1, "ledger": "somebody-else"}),
+        "a ring without a row": envelope(holdfast={"ring": 1, "ledger": "LEDGER"}),
+        "a ring of a strange protocol": envelope(holdfast={"ring": "x"}),
+    }
+    return {name: shape if isinstance(shape, bytes) else json.dumps(shape) for name, shape in shapes.items()}
+
+
+def test_no_bad_message_ends_or_wedges_the_worker(embedded: Platform):
+    """Each bad shape is followed by a good job that runs in the same process; nothing stays on the queue."""
+    worker = embedded.worker()
+    server = redis.Redis.from_url(embedded.broker_url)
+    pid = worker.pid
+    for name, message in bad_messages().items():
+        text = message.replace(b"LEDGER", embedded.ledger.ledger_id.encode()) if isinstance(message, bytes) else message
+        server.lpush(RINGS, text.replace("LEDGER", embedded.ledger.ledger_id) if isinstance(text, str) else text)
+        canary = sample_tasks.echo.enqueue_sync(name)
+        assert name == canary.result_sync(timeout_seconds=5), name
+    assert worker.is_running
+    assert pid == worker.pid
+    until(lambda: server.llen(RINGS) == 0, what="an empty queue")
+    kept = until(lambda: len(embedded.ledger.quarantined_messages(100)) >= 18 and embedded.ledger.quarantined_messages(100))
+    assert any(b"{not json" == message.raw for message in kept)
+    assert {QuarantineReason.UNDECODABLE, QuarantineReason.UNKNOWN_TASK} <= {message.reason for message in kept}
+    assert "Re-establishing" not in worker.log and "Trying to reconnect" not in worker.log
+
+
+def test_a_plain_celery_producer_is_served(embedded: Platform):
+    """Five lines that know the broker's address and the task's name get a job done; AsyncResult reads it."""
+    embedded.worker()
+    producer = Celery(broker=embedded.broker_url)
+    result = producer.send_task("sample.echo", kwargs={"text": "from far away"})
+    assert "from far away" == embedded.app.AsyncResult(result.id).get(timeout=10)
+    job = embedded.ledger.job(result.id)
+    assert ("broker", 1) == (job.principal, job.attempt)
+
+
+def test_celery_options_become_columns(embedded: Platform):
+    """A countdown waits in the ledger, a time limit counts, positional arguments are bound."""
+    embedded.worker()
+    producer = Celery(broker=embedded.broker_url)
+    later = producer.send_task("sample.add", args=(20, 22), countdown=1.0)
+    until(lambda: later.id in embedded.ledger.find([later.id]), what="the adopted row")
+    assert JobState.SCHEDULED == embedded.ledger.job(later.id).state
+    assert 42 == embedded.app.AsyncResult(later.id).get(timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kwargs": {"text": 5, "more": 1}}, "more"),
+        ({"kwargs": {}}, "text"),
+        ({"kwargs": {"text": "x"}, "chain": [{"task": "a"}]}, "chain"),
+        ({"kwargs": {"text": "x"}, "group_id": "g1"}, "group"),
+    ],
+)
+def test_what_cannot_be_kept_answers_with_failure(embedded: Platform, options, words):
+    """A message that may not run is quarantined, and its producer's get() ends instead of waiting for ever."""
+    embedded.worker()
+    producer = Celery(broker=embedded.broker_url)
+    result = producer.send_task("sample.echo", **options)
+    answer = embedded.app.AsyncResult(result.id)
+    with pytest.raises(Exception, match=words):
+        answer.get(timeout=10)
+    assert [words in message.detail for message in embedded.ledger.quarantined_messages()] == [True]
+
+
+def test_an_adopted_id_runs_once_even_after_its_row_was_pruned(embedded: Platform):
+    """The same message again runs nothing, although its job was completed and pruned in between."""
+    worker = embedded.worker(completed_retention_seconds=60)
+    server = redis.Redis.from_url(embedded.broker_url)
+    message = json.dumps(envelope(queue="celery"))
+    job_id = json.loads(message)["headers"]["id"]
+    server.lpush("celery", message)
+    embedded.until_all_exist([job_id])
+    embedded.until_all([job_id], JobState.COMPLETED)
+    embedded.ledger.prune(completed_seconds=0, quarantined_seconds=0, limit=100)
+    assert not embedded.ledger.find([job_id])
+    server.lpush("celery", message)
+    canary = sample_tasks.echo.enqueue_sync("canary")
+    assert "canary" == canary.result_sync(timeout_seconds=10)
+    until(lambda: server.llen("celery") == 0, what="an empty intake")
+    assert not embedded.ledger.find([job_id])
+    changed = json.loads(message)
+    changed["body"] = base64.b64encode(json.dumps([[], {"text": "other"}, {}]).encode()).decode()
+    server.lpush("celery", json.dumps(changed))
+    until(lambda: [m.reason for m in embedded.ledger.quarantined_messages()] == ["id_reused"], what="the quarantine")
+    assert worker.is_running
+
+
+def test_a_ring_for_a_job_of_old_runs_nothing(embedded: Platform):
+    """A ring that comes again after its job was completed, or pruned, is dropped."""
+    embedded.worker()
+    server = redis.Redis.from_url(embedded.broker_url)
+    job = sample_tasks.echo.enqueue_sync("once")
+    assert "once" == job.result_sync(timeout_seconds=10)
+    ring = envelope(holdfast={"ring": 1, "ledger": embedded.ledger.ledger_id})
+    ring["headers"]["id"] = job.id
+    for _ in range(3):
+        server.lpush(RINGS, json.dumps(ring))
+    embedded.ledger.prune(completed_seconds=0, quarantined_seconds=0, limit=100)
+    server.lpush(RINGS, json.dumps(ring))
+    until(lambda: server.llen(RINGS) == 0, what="the rings to be taken")
+    assert "canary" == sample_tasks.echo.enqueue_sync("canary").result_sync(timeout_seconds=10)
+    assert not embedded.ledger.find([job.id])
+    assert not embedded.ledger.quarantined_messages()

@@ -1,0 +1,1 @@
+"""Real servers, waiting and builders for the tests; no test of its own."""
