@@ -12,9 +12,7 @@ def test_the_chart_in_the_documentation_is_the_table_in_the_code():
     """Whoever reads ARCHITECTURE.md sees exactly the transitions that the code allows."""
     chart = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     arrows = ARROW.findall(chart)
-    drawn = {
-        (verb, source, target) for source, target, verb in arrows if source != "[*]" and target != "[*]"
-    }
+    drawn = {(verb, source, target) for source, target, verb in arrows if source != "[*]" and target != "[*]"}
     table = {
         (move.value, source.value, target.value)
         for move, pairs in TRANSITIONS.items()

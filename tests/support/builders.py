@@ -1,40 +1,66 @@
 """Builders, one per noun: a test names only what it is about."""
 
 import itertools
-from typing import Any
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from holdfast.jobs.failure import Failure
-from holdfast.jobs.ids import JobId, LeaseToken, WorkerId, new_job_id, new_lease_token, new_worker_id
-from holdfast.jobs.job import Claim, ClaimRequest, Job, NewJob, Offer, Settlement
+from holdfast.jobs.ids import new_job_id, new_lease_token, new_worker_id
+from holdfast.jobs.job import Claim, Job, NewJob, Offer, Settlement
 from holdfast.jobs.lease import Fence, Lease
 from holdfast.jobs.outcome import Completed, Outcome
 from holdfast.jobs.state import JobState
-from holdfast.ledger import Ledger
 from holdfast.ledger.records import NewWorker
 
-TASK = "tests.echo"
-QUEUE = "default"
+TASK: Final = "tests.echo"
+QUEUE: Final = "default"
+SOME_TIME: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 _numbers = itertools.count(1)
 
 
-def a_new_job(**fields: Any) -> NewJob:  # noqa: ANN401  the fields of NewJob, whose own types check them
+def a_new_job(**fields: Any) -> NewJob:
     """A request that any test worker can run."""
-    return NewJob(**{"id": new_job_id(), "task": TASK, "arguments": '{"text":"hello"}', "queue": QUEUE, **fields})
+    defaults: dict[str, Any] = {
+        "id": new_job_id(),
+        "task": TASK,
+        "arguments": '{"text":"hello"}',
+        "queue": QUEUE,
+    }
+    return NewJob(**{**defaults, **fields})
 
 
-def a_job(**fields: Any) -> Job:  # noqa: ANN401  the fields of Job, whose own types check them
+def a_job(**fields: Any) -> Job:
     """A job as the ledger returns it, available unless said otherwise; for code that only reads jobs."""
-    from_now = fields.pop("created_at")
-    return Job(created_at=from_now, **fields)
+    defaults: dict[str, Any] = {
+        "id": new_job_id(),
+        "task": TASK,
+        "version": "1",
+        "queue": QUEUE,
+        "state": JobState.AVAILABLE,
+        "arguments": '{"text":"hello"}',
+        "created_at": SOME_TIME,
+        "run_at": SOME_TIME,
+    }
+    return Job(**{**defaults, **fields})
 
 
-def an_offer(**fields: Any) -> Offer:  # noqa: ANN401  the fields of Offer, whose own types check them
+def a_claim(**fields: Any) -> Claim:
+    """A granted claim on a job of these fields; for code that runs jobs without a ledger."""
+    job = a_job(**{"state": JobState.RUNNING, "attempt": 1, "claims": 1, "fence": Fence(1, 1), **fields})
+    worker_id = job.worker_id or new_worker_id()
+    return Claim(
+        Lease(job.id, new_lease_token(), worker_id, job.fence, job.attempt), replace(job, worker_id=worker_id)
+    )
+
+
+def an_offer(**fields: Any) -> Offer:
     """What a test worker can run."""
     return Offer(**{"task": TASK, "version": "1", "queue": QUEUE, **fields})
 
 
-def a_worker(**fields: Any) -> NewWorker:  # noqa: ANN401  the fields of NewWorker, whose own types check them
+def a_worker(**fields: Any) -> NewWorker:
     """A worker process that reports for duty, with an id and a name of its own."""
     number = next(_numbers)
     defaults: dict[str, Any] = {
@@ -49,7 +75,7 @@ def a_worker(**fields: Any) -> NewWorker:  # noqa: ANN401  the fields of NewWork
     return NewWorker(**{**defaults, **fields})
 
 
-def a_lease(**fields: Any) -> Lease:  # noqa: ANN401  the fields of Lease, whose own types check them
+def a_lease(**fields: Any) -> Lease:
     """A lease that no ledger ever gave."""
     defaults: dict[str, Any] = {
         "job_id": new_job_id(),

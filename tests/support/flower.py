@@ -41,8 +41,8 @@ class FlowerServer(Server):
         return {**foreign, **self._environment, "PYTHONUNBUFFERED": "1"}
 
     def is_ready(self) -> bool:
-        """Ready when it answers its health check, which asks for no password."""
-        return self.get("/healthcheck")[0] == 200
+        """Ready when it answers anything: under a prefix even its health check lies elsewhere."""
+        return self.get("/healthcheck")[0] in {200, 404}
 
     @property
     def printed_password(self) -> str:
