@@ -16,7 +16,7 @@ def store(task_id: str, state: str, result: str | None, traceback: str | None) -
     return statement.on_conflict_do_update(index_elements=["task_id"], set_=values)
 
 
-def read(task_id: str) -> Select[Any]:
+def read(task_id: str) -> Select[*tuple[Any, ...]]:
     """Read a result."""
     return select(celery_results).where(celery_results.c.task_id == task_id)
 

@@ -1,0 +1,26 @@
+"""Where the ledger is and how patient its connections are."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    """Plain values; the settings build it, the ledger never reads the environment."""
+
+    url: str
+    """`postgresql+psycopg://...` (`postgresql://` is taken as that) or `sqlite:///path`."""
+    schema: str | None = None
+    """PostgreSQL schema that holds the tables: the namespace. None is the connection's own."""
+    pool_size: int = 5
+    """Connections kept open; handlers' own transactions have a second pool of the same size."""
+    pool_overflow: int = 5
+    """Connections opened beyond `pool_size` under load, and closed after use."""
+    pool_timeout_seconds: float = 5.0
+    """How long a caller waits for a free connection before LedgerUnavailable."""
+    connect_timeout_seconds: float = 5.0
+    statement_timeout_seconds: float = 30.0
+    """PostgreSQL ends a statement that takes longer."""
+    lock_timeout_seconds: float = 10.0
+    """How long a statement waits for another transaction's lock; on SQLite, for the other writer."""
+    application_name: str = "holdfast"
+    """Shown in pg_stat_activity."""

@@ -1,0 +1,128 @@
+"""Connections: pools and their timeouts for PostgreSQL, pragmas for SQLite.
+
+Writers on SQLite begin with BEGIN IMMEDIATE: a transaction that reads first and
+writes later fails with SQLITE_BUSY at once, however long the busy timeout (B28).
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
+
+from holdfast.jobs.errors import LedgerError
+from holdfast.ledger.config import LedgerConfig
+
+READS_ONLY: Final = "holdfast_reads_only"
+"""Execution option of a connection whose transactions never write."""
+
+_IDLE_TRANSACTION_SECONDS: Final = 60
+_HINT: Final = "Use postgresql+psycopg://user:password@host/database or sqlite:///path/to/file."
+
+
+def make_engine(config: LedgerConfig) -> Engine:
+    """Make an engine with a bounded pool. Connects to nothing yet; raises LedgerError for a wrong address."""
+    url = checked_url(config)
+    engine = create_engine(url, poolclass=QueuePool, **_options(url, config))
+    _prepare(engine, config)
+    return engine
+
+
+def make_async_engine(config: LedgerConfig) -> AsyncEngine:
+    """Make the twin for handlers on an event loop; belongs to the loop that first uses it."""
+    url = checked_url(config)
+    driver = "postgresql+psycopg" if is_postgresql(url) else "sqlite+aiosqlite"
+    try:
+        engine = create_async_engine(
+            url.set(drivername=driver), poolclass=AsyncAdaptedQueuePool, **_options(url, config)
+        )
+    except ModuleNotFoundError as error:
+        raise LedgerError(
+            detail=f"asynchronous transactions need the driver {error.name}", hint=f"Install {error.name}."
+        ) from error
+    _prepare(engine.sync_engine, config)
+    return engine
+
+
+def checked_url(config: LedgerConfig) -> URL:
+    """Read the address; raises LedgerError, without the address's password, if it is not one of ours."""
+    try:
+        url = make_url(config.url)
+    except ArgumentError as error:
+        raise LedgerError(detail="the address of the ledger is no SQLAlchemy address", hint=_HINT) from error
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "postgresql+psycopg":
+        return url
+    if url.get_backend_name() != "sqlite":
+        raise LedgerError(detail=f"the ledger does not speak {url.drivername}", hint=_HINT)
+    if url.database in {None, "", ":memory:"}:
+        raise LedgerError(detail="a ledger in memory would be gone with the process", hint=_HINT)
+    return url.set(drivername="sqlite")
+
+
+def is_postgresql(url: URL) -> bool:
+    """Tell which of the two databases an address means."""
+    return url.get_backend_name() == "postgresql"
+
+
+def _options(url: URL, config: LedgerConfig) -> dict[str, Any]:
+    return {
+        "pool_size": config.pool_size,
+        "max_overflow": config.pool_overflow,
+        "pool_timeout": config.pool_timeout_seconds,
+        "connect_args": _postgresql(config) if is_postgresql(url) else _sqlite(config),
+        # Parameters are arguments and results: never in an error's text or a log (G8).
+        "hide_parameters": True,
+    }
+
+
+def _postgresql(config: LedgerConfig) -> dict[str, Any]:
+    settings = {
+        "statement_timeout": round(config.statement_timeout_seconds * 1000),
+        "lock_timeout": round(config.lock_timeout_seconds * 1000),
+        # A frozen process must not keep its locks for ever.
+        "idle_in_transaction_session_timeout": _IDLE_TRANSACTION_SECONDS * 1000,
+        "timezone": "UTC",
+    }
+    return {
+        "application_name": config.application_name,
+        "connect_timeout": max(1, round(config.connect_timeout_seconds)),
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+
+
+def _sqlite(config: LedgerConfig) -> dict[str, Any]:
+    # isolation_level None: transactions begin when we say so, not when the driver guesses.
+    return {"timeout": config.lock_timeout_seconds, "isolation_level": None, "check_same_thread": False}
+
+
+def _prepare(engine: Engine, config: LedgerConfig) -> None:
+    if engine.dialect.name != "sqlite":
+        return
+
+    def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {round(config.lock_timeout_seconds * 1000)}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine, "connect", set_pragmas)
+    event.listen(engine, "begin", _begin)
+
+
+def _begin(connection: Connection) -> None:
+    reads_only = connection.get_execution_options().get(READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,70 @@
+"""The ledger's own facts: who it is, its incarnation, the broker's epoch, whether it answers."""
+
+import secrets
+import time
+from typing import Final
+
+from sqlalchemy import Connection
+
+from holdfast.jobs.errors import SchemaMismatch
+from holdfast.ledger.records import LedgerPing
+from holdfast.ledger.statements import meta
+from holdfast.ledger.transaction import Transactions
+from holdfast.ledger.upgrade import revision_of
+
+EPOCH_REST_SECONDS: Final = 60.0
+"""The epoch changes at most this often, so that a broker that forgets at once cannot cause a storm."""
+
+
+class Identity:
+    """Reads and writes the facts."""
+
+    def __init__(self, transactions: Transactions, schema: str | None) -> None:
+        """Work in these transactions."""
+        self._transactions = transactions
+        self._schema = schema if transactions.is_postgresql else None
+
+    def revision(self) -> str | None:
+        """Read the tables' revision."""
+        return self._transactions.read(
+            lambda connection: revision_of(connection, self._schema), doing="read the revision"
+        )
+
+    def fact(self, name: str) -> str:
+        """Read a fact that the first migration wrote; raises SchemaMismatch if somebody removed it."""
+        value = self._transactions.read(
+            lambda connection: self._transactions.run(connection, meta.fact(name)).scalar(),
+            doing=f"read {name}",
+        )
+        if value is None:
+            raise SchemaMismatch(detail=f"the ledger's table meta has no {name}")
+        return str(value)
+
+    def promoted(self) -> int:
+        """Raise the incarnation."""
+        return self._transactions.write(
+            lambda connection: int(self._transactions.run(connection, meta.raise_incarnation()).scalar_one()),
+            doing="raise the incarnation",
+        )
+
+    def new_epoch(self, seen: str) -> str:
+        """Change the epoch if it is still the one that was seen; returns the one that holds now."""
+
+        def work(connection: Connection) -> str:
+            change = meta.change_epoch(seen, secrets.token_hex(16), rest_seconds=EPOCH_REST_SECONDS)
+            changed = self._transactions.run(connection, change).scalar()
+            return str(changed or self._transactions.run(connection, meta.fact("epoch")).scalar_one())
+
+        return self._transactions.write(work, doing="change the epoch")
+
+    def ping(self) -> LedgerPing:
+        """Read and write a little."""
+        started = time.monotonic()
+        self._transactions.read(
+            lambda connection: self._transactions.run(connection, meta.answer()).scalar(), doing="ping"
+        )
+        between = time.monotonic()
+        self._transactions.write(
+            lambda connection: self._transactions.run(connection, meta.probe()), doing="ping"
+        )
+        return LedgerPing((between - started) * 1000, (time.monotonic() - between) * 1000)

@@ -1,0 +1,402 @@
+"""The ledger: where the truth about jobs is.
+
+One synchronous object for every verb, safe to share between threads. Each verb
+is one transaction; its docstring says what a repetition does. Every verb may
+raise LedgerUnavailable (the database is away or too busy: try again) and
+LedgerError (it cannot be done: do not).
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Final, Self
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from holdfast.jobs.ids import JobId, WorkerId
+from holdfast.jobs.job import (
+    Attempt,
+    Claim,
+    ClaimRequest,
+    Enqueued,
+    Held,
+    Job,
+    Leftover,
+    NewJob,
+    Offer,
+    Progress,
+    Ring,
+    Settled,
+    Settlement,
+    WorkerRow,
+)
+from holdfast.jobs.lease import Lease
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.ledger.claiming import Claiming
+from holdfast.ledger.config import LedgerConfig
+from holdfast.ledger.engine import make_engine
+from holdfast.ledger.enqueueing import Adoption, Enqueueing
+from holdfast.ledger.foreign import Foreign
+from holdfast.ledger.identity import Identity
+from holdfast.ledger.maintenance import Maintenance
+from holdfast.ledger.reading import Reading
+from holdfast.ledger.records import (
+    CeleryResult,
+    JobMoment,
+    LedgerPing,
+    NewWorker,
+    OfferRow,
+    QueueCount,
+    QueuedMessage,
+)
+from holdfast.ledger.retention import Retention
+from holdfast.ledger.roster import Roster
+from holdfast.ledger.sessions import Sessions
+from holdfast.ledger.settling import Settling
+from holdfast.ledger.steering import CancelAnswer, Steering
+from holdfast.ledger.transaction import Transactions
+from holdfast.ledger.upgrade import check_revision
+
+DEFAULT_LIST: Final = 50
+
+
+def connect(config: LedgerConfig, *, check_schema: bool = True) -> "Ledger":
+    """Open the ledger.
+
+    Raises LedgerUnavailable when the database does not answer, SchemaMismatch
+    when its tables are missing or another version's; `check_schema=False` skips
+    that comparison, for the commands that mend it.
+    """
+    ledger = Ledger(config)
+    try:
+        if check_schema:
+            check_revision(ledger.revision())
+        ledger.open()
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+class Ledger:
+    """Every verb of the ledger. Make one with `connect`."""
+
+    ledger_id: str
+    """Random, made by the first migration: rings and sessions of another ledger are refused by it."""
+
+    def __init__(self, config: LedgerConfig) -> None:
+        """Prepare the pools; connects to nothing yet."""
+        engine = make_engine(config)
+        transactions = Transactions(engine, schema=config.schema)
+        self.ledger_id = ""
+        self._engine = engine
+        self._identity = Identity(transactions, config.schema)
+        self._enqueueing = Enqueueing(transactions, lock_timeout_seconds=config.lock_timeout_seconds)
+        self._settling = Settling(transactions)
+        self._claiming = Claiming(transactions, self._settling)
+        self._foreign = Foreign(transactions)
+        self._roster = Roster(transactions)
+        self._maintenance = Maintenance(transactions, self._settling)
+        self._retention = Retention(transactions)
+        self._steering = Steering(transactions)
+        self._reading = Reading(transactions)
+        self._sessions = Sessions(config)
+
+    def open(self) -> Self:
+        """Learn which ledger this is; without tables it stays nameless."""
+        if self.revision() is not None:
+            self.ledger_id = self._identity.fact("ledger_id")
+            self._enqueueing.ledger_id = self.ledger_id
+        return self
+
+    def close(self) -> None:
+        """Close all connections but those of asynchronous sessions (`close_async`)."""
+        self._sessions.close()
+        self._engine.dispose()
+
+    async def close_async(self) -> None:
+        """Close the asynchronous sessions' connections of the running loop."""
+        await self._sessions.close_async()
+
+    # Identity
+
+    def revision(self) -> str | None:
+        """Return the tables' revision, None if there are no tables."""
+        return self._identity.revision()
+
+    def promoted(self) -> int:
+        """Say that the database may have forgotten commits (a failover, a restored backup).
+
+        Raises the incarnation, the high part of every later fence, and returns it.
+        """
+        return self._identity.promoted()
+
+    def ping(self) -> LedgerPing:
+        """Read and write a little, and say how long it took."""
+        return self._identity.ping()
+
+    # Beginnings
+
+    def enqueue(self, jobs: Sequence[NewJob], *, connection: Connection | None = None) -> list[Enqueued]:
+        """Write jobs, all or none; the answers are in the order of the requests.
+
+        With `connection` they belong to the caller's transaction: nothing is
+        committed here, and after KeyBusy (a rival holds the key in a
+        transaction that is still open, or invisible) it must be rolled back.
+        Without, one transaction of our own. A known key, or a known id, gives
+        the first job and `created=False`, so a repetition is harmless.
+        Raises InvalidArguments naming the field, for what no row can hold.
+        """
+        return self._enqueueing.enqueue(jobs, connection=connection)
+
+    def adopt(self, job: NewJob, payload_digest: str) -> Adoption:
+        """Turn a foreign message into a job, once in two weeks.
+
+        `known`: the same message came before, acknowledge it. `id_reused`:
+        another message, or a job, had this id; quarantine the message.
+        """
+        return self._enqueueing.adopt(job, payload_digest)
+
+    def refuse(self, job: NewJob, reason: QuarantineReason, detail: str, payload_digest: str) -> Adoption:
+        """Write a foreign message that may not run as a quarantined job: its id answers as a failure."""
+        return self._enqueueing.refuse(job, reason, detail, payload_digest)
+
+    # Workers
+
+    def register_worker(self, worker: NewWorker, offers: Sequence[Offer]) -> None:
+        """Write a worker's row and what it can run, before its first claim. Repeating it changes nothing."""
+        self._roster.register_worker(worker, offers)
+
+    def live_twins(self, name: str, except_id: WorkerId) -> list[WorkerRow]:
+        """Return the other living workers of the same name: a reason not to start (B5)."""
+        return self._roster.live_twins(name, except_id)
+
+    def beat(self, worker_id: WorkerId) -> bool:
+        """Count one beat. False: declared dead, which is never undone; stop everything (B3)."""
+        return self._roster.beat(worker_id)
+
+    def retire_worker(self, worker_id: WorkerId) -> bool:
+        """Leave cleanly; what the worker still holds is rescued. False if it was dead."""
+        return self._roster.end(worker_id, None)
+
+    def declare_dead(self, worker_id: WorkerId, beat_seq: int) -> bool:
+        """End a worker whose beats stopped at `beat_seq`. False if it has beaten since, or was dead."""
+        return self._roster.end(worker_id, beat_seq)
+
+    def workers(self, *, alive_only: bool = True) -> list[WorkerRow]:
+        """Return the workers, oldest first."""
+        return self._roster.workers(alive_only=alive_only)
+
+    def offers(self) -> list[OfferRow]:
+        """Return what living workers can run."""
+        return self._roster.offers()
+
+    def lead(self, role: str, worker_id: WorkerId, *, seconds: float) -> bool:
+        """Take or keep a role for a time. A convenience against double work, never a guard."""
+        return self._roster.lead(role, worker_id, seconds=seconds)
+
+    # Claims and ends
+
+    def claim(
+        self,
+        worker_id: WorkerId,
+        requests: Sequence[ClaimRequest],
+        *,
+        queues: Sequence[str],
+        default_attempt_seconds: float,
+        hard_limits: Mapping[str, float],
+    ) -> list[Claim]:
+        """Grant what can be granted, in one transaction; the others are absent from the answer.
+
+        `queues` serve the requests without a job id. `hard_limits` are seconds
+        by task; a job's own limit wins. Repeat it with the same tokens when
+        the reply was lost: it returns what is running under them. Raises
+        LeaseLost if the worker is dead or unknown: stop everything.
+        """
+        return self._claiming.claim(
+            worker_id,
+            requests,
+            queues=queues,
+            default_attempt_seconds=default_attempt_seconds,
+            hard_limits=hard_limits,
+        )
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Write outcomes, each only if its lease is still ours; answers in the same order.
+
+        A lost lease changes nothing: its answer has no state, and the outcome
+        is kept on the attempt as `late`. Repeating a settlement gives the first
+        answer again. An outcome that the database refuses becomes
+        quarantined(invalid_result); the others of the batch are not touched by it.
+        """
+        return self._settling.settle(settlements)
+
+    def settle_in(self, connection: Connection, settlement: Settlement) -> Settled:
+        """Write one outcome as the last statement of the caller's transaction (B30). Commits nothing."""
+        return self._settling.settle_in(connection, settlement)
+
+    def check_lease_in(self, connection: Connection, lease: Lease) -> None:
+        """Raise LeaseLost unless the job is ours; if it is, it stays so until the transaction ends."""
+        self._settling.check_lease_in(connection, lease)
+
+    def hand_back(self, leases: Sequence[Lease], why: str) -> list[Settled]:
+        """Give running jobs back unfinished, with their attempts; only after the handler has ended (B17)."""
+        return self._settling.hand_back(leases, why)
+
+    def held(self, worker_id: WorkerId) -> list[Held]:
+        """Return the running jobs that the ledger counts as a worker's (B1)."""
+        return self._settling.held(worker_id)
+
+    def owns(self, leases: Sequence[Lease]) -> list[bool]:
+        """Tell for each lease whether it still holds."""
+        return self._settling.owns(leases)
+
+    def progress(self, lease: Lease, progress: Progress) -> bool:
+        """Say how far a job is. False: the lease is lost. Raises InvalidJson for what is no JSON."""
+        return self._settling.progress(lease, progress)
+
+    # Maintenance
+
+    def stage(self, limit: int) -> int:
+        """Make due jobs available, earliest first; returns how many."""
+        return self._maintenance.stage(limit)
+
+    def due_rings(self, *, limit: int, epoch: str | None) -> list[Ring]:
+        """Return the rings that are due and set the next ones later: 60 s, doubling, at most an hour.
+
+        `epoch` is the broker's: rows rung in another one are due now. None: the broker has none.
+        """
+        return self._maintenance.due_rings(limit=limit, epoch=epoch)
+
+    def ring_soon(self, job_ids: Sequence[JobId]) -> None:
+        """Make the rings of available jobs due now."""
+        self._maintenance.ring_soon(job_ids)
+
+    def rescue(self, limit: int) -> list[Leftover]:
+        """Take back what dead or missing workers hold, and attempts past their end.
+
+        `why` is `worker_lost` (the attempt is given back) or `attempt_ended` (it is spent).
+        """
+        return self._maintenance.rescue(limit)
+
+    def expire(self, limit: int) -> list[Leftover]:
+        """Quarantine waiting jobs past their deadline or total age."""
+        return self._maintenance.expire(limit)
+
+    def without_offer(
+        self, *, quarantine_after_seconds: float, limit: int
+    ) -> tuple[list[Leftover], list[Leftover]]:
+        """Return the jobs newly marked as offered by no living worker, and those now quarantined for it."""
+        return self._maintenance.without_offer(quarantine_after_seconds=quarantine_after_seconds, limit=limit)
+
+    def prune(self, *, completed_seconds: float, quarantined_seconds: float, limit: int) -> int:
+        """Delete final jobs older than their retention (cancelled as completed); returns how many."""
+        return self._retention.prune(
+            completed_seconds=completed_seconds, quarantined_seconds=quarantined_seconds, limit=limit
+        )
+
+    def epoch(self) -> str:
+        """Return the broker epoch that the ledger believes in."""
+        return self._identity.fact("epoch")
+
+    def new_epoch(self, seen: str) -> str:
+        """Start a new epoch if `seen` is the present one, at most once a minute; returns the present one."""
+        return self._identity.new_epoch(seen)
+
+    # Steering
+
+    def cancel(self, job_id: JobId, reason: str = "") -> CancelAnswer:
+        """Cancel a waiting job, or ask a running one to stop. Raises JobNotFound."""
+        return self._steering.cancel(job_id, reason)
+
+    def requeue(self, job_id: JobId) -> Job:
+        """Open a quarantined job's next generation, with a new total age and no deadline.
+
+        Raises JobNotFound, or IllegalTransition if it is not quarantined.
+        """
+        return self._steering.requeue(job_id)
+
+    def wake(self, job_id: JobId) -> bool:
+        """Wake a job: a parked one becomes available, one about to park will not. True if it was parked."""
+        return self._steering.wake(job_id)
+
+    def pause_queue(self, queue: str) -> bool:
+        """Grant no claims on a queue until it is resumed; running jobs go on. False if it was paused."""
+        return self._steering.pause_queue(queue)
+
+    def resume_queue(self, queue: str) -> bool:
+        """Grant claims on a queue again. False if it was not paused."""
+        return self._steering.resume_queue(queue)
+
+    def paused_queues(self) -> list[str]:
+        """Return the paused queues."""
+        return self._steering.paused_queues()
+
+    # Reading
+
+    def job(self, job_id: JobId) -> Job:
+        """Return a job; raises JobNotFound."""
+        return self._reading.job(job_id)
+
+    def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """Return those of the jobs that exist."""
+        return self._reading.find(job_ids)
+
+    def attempts(self, job_id: JobId) -> list[Attempt]:
+        """Return a job's attempts, oldest first."""
+        return self._reading.attempts(job_id)
+
+    def history(self, job_id: JobId, after: int = 0) -> list[JobMoment]:
+        """Return what happened to a job after the moment numbered `after`."""
+        return self._reading.history(job_id, after)
+
+    def counts(self) -> list[QueueCount]:
+        """Return how many jobs are in each state, by queue."""
+        return self._reading.counts()
+
+    def list_jobs(
+        self, *, states: Sequence[JobState] = (), tasks: Sequence[str] = (), limit: int = DEFAULT_LIST
+    ) -> list[Job]:
+        """Return jobs, newest first; empty filters let all through. Unreadable rows are left out, logged."""
+        return self._reading.list_jobs(states=states, tasks=tasks, limit=limit)
+
+    def tombstone(self, job_id: JobId) -> bool:
+        """Tell whether a job was here and is pruned."""
+        return self._reading.tombstone(job_id)
+
+    # Messages that cannot be jobs
+
+    def quarantine_message(
+        self, *, queue: str, reason: QuarantineReason, detail: str, raw: bytes, source: str
+    ) -> int:
+        """Keep a message's first 64 KiB and a digest of all; the same again is counted. Returns its id."""
+        return self._retention.quarantine_message(
+            queue=queue, reason=reason, detail=detail, raw=raw, source=source
+        )
+
+    def quarantined_messages(self, limit: int = DEFAULT_LIST) -> list[QueuedMessage]:
+        """Return the quarantined messages, the last seen first."""
+        return self._retention.quarantined_messages(limit)
+
+    # Plain Celery tasks beside ours
+
+    def store_celery_result(
+        self, task_id: str, state: str, result_json: str | None, traceback: str | None
+    ) -> None:
+        """Keep what a plain Celery task, loaded beside ours, came to; the last write stays."""
+        self._foreign.store(task_id, state, result_json, traceback)
+
+    def celery_result(self, task_id: str) -> CeleryResult | None:
+        """Read what a plain Celery task came to."""
+        return self._foreign.read(task_id)
+
+    # Handlers' own transactions
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a session on the ledger's database, from a pool of its own. Commits nothing by itself."""
+        return self._sessions.session()
+
+    def async_session(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open a session on the running event loop; end its pool with `close_async`."""
+        return self._sessions.async_session()

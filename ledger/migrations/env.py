@@ -1,0 +1,19 @@
+"""Alembic's environment: runs the revisions on the connection that `holdfast.ledger.upgrade` opened."""
+
+from alembic import context
+
+from holdfast.ledger.schema import metadata
+from holdfast.ledger.upgrade import CONNECTION, SCHEMA, VERSION_TABLE
+
+_attributes = context.config.attributes
+
+context.configure(
+    connection=_attributes[CONNECTION],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    version_table_schema=_attributes.get(SCHEMA),
+    # SQLite can do it too; the transaction is already open.
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

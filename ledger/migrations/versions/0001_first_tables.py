@@ -1,0 +1,357 @@
+"""The first tables.
+
+Revision 0001. A frozen copy: later changes to `schema.py` do not reach back into it.
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    and_,
+    column,
+    func,
+    or_,
+)
+
+from holdfast.ledger.types import Instant, IsInstant
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+LONGEST_JOB_ID: Final = 255
+LONGEST_NAME: Final = 255
+LONGEST_KEY: Final = 1024
+LONGEST_DETAIL: Final = 2000
+LARGEST_BYTES: Final = 1024 * 1024
+LARGEST_COUNT: Final = 1_000_000_000
+STATES: Final = ("scheduled", "available", "running", "parked", "completed", "cancelled", "quarantined")
+FINAL_STATES: Final = ("completed", "cancelled", "quarantined")
+REASONS: Final = (
+    "attempts_exhausted",
+    "permanent",
+    "poison",
+    "lost_repeatedly",
+    "deadline",
+    "invalid_payload",
+    "invalid_result",
+    "unknown_task",
+    "undecodable",
+    "id_reused",
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _instants(*names: str) -> list[CheckConstraint]:
+    return [
+        CheckConstraint(or_(column(name).is_(None), IsInstant(column(name))), name=name) for name in names
+    ]
+
+
+def _texts(limit: int, *names: str) -> list[CheckConstraint]:
+    return [CheckConstraint(func.length(column(name)) <= limit, name=f"{name}_size") for name in names]
+
+
+def _counters(*names: str) -> list[CheckConstraint]:
+    return [CheckConstraint(column(name).between(0, LARGEST_COUNT), name=name) for name in names]
+
+
+def _same(left: ColumnElement[Any], right: ColumnElement[Any]) -> ColumnElement[bool]:
+    return or_(and_(left, right), and_(~left, ~right))
+
+
+def _one_of(name: str, values: Iterable[str]) -> ColumnElement[bool]:
+    return column(name, String).in_(sorted(values))
+
+
+def _is(state: str) -> ColumnElement[bool]:
+    return column("state", String) == state
+
+
+def _filled(name: str) -> ColumnElement[bool]:
+    return column(name).is_not(None)
+
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("id", String(LONGEST_JOB_ID), primary_key=True),
+    Column("task", String(LONGEST_NAME), nullable=False),
+    Column("version", String(LONGEST_NAME), nullable=False),
+    Column("queue", String(LONGEST_NAME), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("tenant", String(LONGEST_NAME)),
+    Column("principal", String(LONGEST_NAME), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("trace", String(LONGEST_NAME)),
+    Column("key", String(LONGEST_KEY)),
+    Column("soft_timeout_seconds", Double),
+    Column("hard_timeout_seconds", Double),
+    Column("created_at", Instant, nullable=False),
+    Column("run_at", Instant, nullable=False),
+    Column("deadline_at", Instant),
+    Column("expires_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("claims", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("wake_seq", Integer, nullable=False),
+    Column("moments", Integer, nullable=False),
+    Column("fence_incarnation", Integer, nullable=False),
+    Column("fence_counter", Integer, nullable=False),
+    Column("lease_token", String(LONGEST_NAME)),
+    Column("worker_id", String(LONGEST_NAME)),
+    Column("started_at", Instant),
+    Column("attempt_ends_at", Instant),
+    Column("cancel_requested_at", Instant),
+    Column("cancel_reason", String(LONGEST_DETAIL)),
+    Column("finished_at", Instant),
+    Column("reason", String(32)),
+    Column("detail", String(LONGEST_DETAIL)),
+    Column("result", Text),
+    Column("failure", Text),
+    Column("progress", Text),
+    Column("next_ring_at", Instant),
+    Column("rings", Integer, nullable=False),
+    Column("ring_epoch", String(LONGEST_NAME), nullable=False),
+    Column("no_offer_since", Instant),
+    CheckConstraint(_one_of("state", STATES), name="state"),
+    CheckConstraint(or_(column("reason").is_(None), _one_of("reason", REASONS)), name="reason"),
+    CheckConstraint(_same(_is("quarantined"), _filled("reason")), name="reason_says_why"),
+    CheckConstraint(_same(_is("running"), _filled("lease_token")), name="running_has_token"),
+    CheckConstraint(_same(_is("running"), _filled("worker_id")), name="running_has_worker"),
+    CheckConstraint(_same(_is("running"), _filled("attempt_ends_at")), name="running_has_end"),
+    CheckConstraint(_same(_one_of("state", FINAL_STATES), _filled("finished_at")), name="final_is_finished"),
+    CheckConstraint(_same(_is("completed"), _filled("result")), name="completed_has_result"),
+    CheckConstraint(_same(_is("available"), _filled("next_ring_at")), name="available_rings"),
+    CheckConstraint(column("priority").between(0, 9), name="priority"),
+    CheckConstraint(func.length(column("id")).between(1, LONGEST_JOB_ID), name="id_size"),
+    CheckConstraint(column("generation").between(1, LARGEST_COUNT), name="generation"),
+    *_counters(
+        "attempt", "claims", "losses", "wake_seq", "moments", "fence_incarnation", "fence_counter", "rings"
+    ),
+    *_texts(LARGEST_BYTES, "arguments", "result", "failure", "progress"),
+    *_texts(LONGEST_NAME, "task", "version", "queue", "tenant", "principal", "worker_id", "lease_token"),
+    *_texts(LONGEST_DETAIL, "detail", "cancel_reason"),
+    *_instants(
+        "created_at", "run_at", "deadline_at", "expires_at", "ends_at", "started_at", "attempt_ends_at"
+    ),
+    *_instants("cancel_requested_at", "finished_at", "next_ring_at", "no_offer_since"),
+    postgresql_with={"fillfactor": 80},
+)
+
+
+def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
+    return {"postgresql_where": condition, "sqlite_where": condition}
+
+
+_state: Final = jobs.c.state
+Index(
+    "ix_jobs_claim", jobs.c.queue, jobs.c.priority, jobs.c.run_at, jobs.c.id, **_where(_state == "available")
+)
+Index("ix_jobs_ring", jobs.c.ring_epoch, jobs.c.next_ring_at, **_where(_state == "available"))
+Index("ix_jobs_stage", jobs.c.run_at, **_where(_state == "scheduled"))
+Index("ix_jobs_held", jobs.c.worker_id, jobs.c.attempt_ends_at, **_where(_state == "running"))
+Index("ix_jobs_expire", jobs.c.ends_at, **_where(_state.in_(["scheduled", "available", "parked"])))
+Index("ix_jobs_ended", jobs.c.finished_at, **_where(_state.in_(["completed", "cancelled"])))
+Index("ix_jobs_quarantined", jobs.c.finished_at, **_where(_state == "quarantined"))
+Index("ix_jobs_no_offer", jobs.c.no_offer_since, **_where(jobs.c.no_offer_since.is_not(None)))
+
+Table(
+    "attempts",
+    metadata,
+    Column("job_id", String(LONGEST_JOB_ID), primary_key=True),
+    Column("token", String(LONGEST_NAME), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("fence_incarnation", Integer, nullable=False),
+    Column("fence_counter", Integer, nullable=False),
+    Column("worker_id", String(LONGEST_NAME), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", String(32)),
+    Column("asked", String(64)),
+    Column("became", String(16)),
+    Column("next_run_at", Instant),
+    Column("failure", Text),
+    Column("late", Text),
+    CheckConstraint(_same(_filled("ended_at"), _filled("outcome")), name="ended_has_outcome"),
+    *_instants("started_at", "ended_at", "next_run_at"),
+    postgresql_with={"fillfactor": 80},
+)
+
+Table(
+    "job_moments",
+    metadata,
+    Column("job_id", String(LONGEST_JOB_ID), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("detail", String(LONGEST_DETAIL)),
+    CheckConstraint(_one_of("state", STATES), name="state"),
+    *_instants("at"),
+)
+
+Table(
+    "job_keys",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("job_id", String(LONGEST_JOB_ID), nullable=False, index=True),
+    Column("held_until", Instant, nullable=False, index=True),
+    Column("became", String(16)),
+    *_instants("held_until"),
+)
+
+Table(
+    "tombstones",
+    metadata,
+    Column("job_id", String(LONGEST_JOB_ID), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("until", Instant, nullable=False, index=True),
+    Column("became", String(16)),
+    *_instants("until"),
+)
+
+Table(
+    "workers",
+    metadata,
+    Column("id", String(LONGEST_NAME), primary_key=True),
+    Column("name", String(LONGEST_NAME), nullable=False),
+    Column("host", String(LONGEST_NAME), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(LONGEST_NAME), nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("queues", Text, nullable=False),
+    Column("machine_id", String(LONGEST_NAME), nullable=False),
+    Column("started_marker", String(LONGEST_NAME), nullable=False),
+    Column("alive", Boolean, nullable=False),
+    Column("beat_seq", BigInteger, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    CheckConstraint(column("alive", Boolean) == column("ended_at").is_(None), name="dead_has_end"),
+    *_instants("started_at", "seen_at", "ended_at"),
+    postgresql_with={"fillfactor": 50},
+)
+
+Table(
+    "offers",
+    metadata,
+    Column("worker_id", String(LONGEST_NAME), primary_key=True),
+    Column("task", String(LONGEST_NAME), primary_key=True),
+    Column("version", String(LONGEST_NAME), primary_key=True),
+    Column("queue", String(LONGEST_NAME), nullable=False),
+    Column("schema", Text, nullable=False),
+    Index("ix_offers_task_version", "task", "version"),
+)
+
+Table(
+    "leaders",
+    metadata,
+    Column("role", String(64), primary_key=True),
+    Column("worker_id", String(LONGEST_NAME), nullable=False),
+    Column("until", Instant, nullable=False),
+    *_instants("until"),
+)
+
+Table(
+    "queue_pauses",
+    metadata,
+    Column("queue", String(LONGEST_NAME), primary_key=True),
+    Column("paused_at", Instant, nullable=False),
+    *_instants("paused_at"),
+)
+
+Table(
+    "quarantined_messages",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("queue", String(LONGEST_NAME), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("detail", String(LONGEST_DETAIL), nullable=False),
+    Column("source", String(LONGEST_NAME), nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    CheckConstraint(_one_of("reason", REASONS), name="reason"),
+    Index("uq_quarantined_messages_queue_digest", "queue", "digest", unique=True),
+    *_instants("first_seen_at", "last_seen_at"),
+)
+
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(LONGEST_NAME), nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    *_instants("changed_at"),
+)
+
+Table(
+    "health_probe",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    *_instants("at"),
+)
+
+Table(
+    "celery_results",
+    metadata,
+    Column("task_id", String(LONGEST_NAME), primary_key=True),
+    Column("state", String(64), nullable=False),
+    Column("result", Text),
+    Column("traceback", Text),
+    Column("at", Instant, nullable=False, index=True),
+    *_instants("at"),
+)
+
+EPOCH_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def upgrade() -> None:
+    """Create the tables and give the ledger its identity."""
+    connection = op.get_bind()
+    metadata.create_all(connection, checkfirst=False)
+    facts = {"ledger_id": str(uuid.uuid4()), "incarnation": "1", "epoch": uuid.uuid4().hex}
+    op.bulk_insert(
+        meta, [{"name": name, "value": value, "changed_at": EPOCH_START} for name, value in facts.items()]
+    )
+
+
+def downgrade() -> None:
+    """Drop the tables, and with them every job."""
+    metadata.drop_all(op.get_bind(), checkfirst=False)

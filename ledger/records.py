@@ -1,0 +1,105 @@
+"""Records of the ledger that are not about one job."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from holdfast.jobs.ids import JobId, WorkerId
+from holdfast.jobs.state import JobState, QuarantineReason
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorker:
+    """A worker process that reports for duty."""
+
+    id: WorkerId
+    name: str
+    host: str
+    pid: int
+    version: str
+    slots: int
+    queues: tuple[str, ...]
+    machine_id: str = ""
+    """Names the machine, its boot and the pid namespace: where `pid` means something."""
+    started_marker: str = ""
+    """When the process started, as the machine says it: pids are used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow:
+    """A task that a live worker can run."""
+
+    worker_id: WorkerId
+    worker: str
+    """The worker's name."""
+    task: str
+    version: str
+    queue: str
+    schema: str
+    """JSON schema of the arguments, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobMoment:
+    """A change in a job's life."""
+
+    job_id: JobId
+    seq: int
+    """Counts from 1 within the job, without gaps."""
+    at: datetime
+    kind: str
+    """`enqueue`, `adopt`, `refuse`, or the name of a verb of `jobs.state.Move`."""
+    state: JobState
+    """The state after it."""
+    attempt: int
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCount:
+    """How many jobs of a queue are in a state."""
+
+    queue: str
+    state: JobState
+    count: int
+    oldest_seconds: float
+    """Since the earliest `run_at` among them; 0 if that is still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message that could not become a job, kept for the operator."""
+
+    id: int
+    queue: str
+    reason: QuarantineReason
+    detail: str
+    source: str
+    raw: bytes
+    """The first 64 KiB."""
+    size: int
+    """Bytes of the whole."""
+    digest: str
+    """SHA-256 of the whole, in hex."""
+    count: int
+    """How often the same message came."""
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CeleryResult:
+    """What a plain Celery task came to, as Celery wrote it."""
+
+    task_id: str
+    state: str
+    """Celery's name of the state, such as `SUCCESS`."""
+    result_json: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPing:
+    """How long the database took to answer."""
+
+    read_ms: float
+    write_ms: float

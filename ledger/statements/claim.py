@@ -1,0 +1,173 @@
+"""Claims: who gets a job."""
+
+from functools import cache, lru_cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Insert,
+    Integer,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.sql.functions import coalesce
+
+from holdfast.jobs.state import JobState
+from holdfast.ledger.batch import Batch
+from holdfast.ledger.schema import attempts, jobs, meta, offers, queue_pauses, workers
+from holdfast.ledger.statements.shape import in_state, named
+from holdfast.ledger.types import LONGEST_SECONDS, Now, now_plus
+
+GRACE_SECONDS: Final = 30.0
+"""How long after its hard timeout an attempt may still run before the rescuer takes the job."""
+LIMITS: Final = "limits"
+DEFAULT_SECONDS: Final = "default_seconds"
+LIMIT: Final = "most"
+
+
+@lru_cache(maxsize=64)
+def worker_is_alive(worker_id: str) -> Select[*tuple[Any, ...]]:
+    """Read whether a worker's row is alive, and hold its death back until the claim is committed (B3).
+
+    FOR KEY SHARE, as FOR SHARE would block the worker's own heartbeat.
+    """
+    return select(workers.c.alive).where(workers.c.id == worker_id).with_for_update(read=True, key_share=True)
+
+
+@lru_cache(maxsize=64)
+def by_token(worker_id: str) -> Select[*tuple[Any, ...]]:
+    """Read what runs under the tokens of a batch: the answer to a claim whose reply was lost."""
+    rows = Batch()
+    return select(jobs).where(
+        in_state(JobState.RUNNING), jobs.c.worker_id == worker_id, jobs.c.lease_token == rows.text("token")
+    )
+
+
+@lru_cache(maxsize=64)
+def next_available(worker_id: str, queues: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
+    """Lock the next claimable jobs of the queues: by priority, then due time, then id.
+
+    One small scan of the partial index per queue; rows that another claimer
+    is taking are passed over.
+    """
+    limit = bindparam(LIMIT, type_=Integer())
+    heads = [
+        select(jobs.c.id, jobs.c.priority, jobs.c.run_at)
+        .where(jobs.c.queue == queue, _is_claimable(worker_id))
+        .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+        .cte(f"head_{index}")
+        for index, queue in enumerate(queues)
+    ]
+    merged = union_all(*(select(head.c.id, head.c.priority, head.c.run_at) for head in heads)).subquery(
+        "merged"
+    )
+    return select(merged.c.id).order_by(merged.c.priority, merged.c.run_at, merged.c.id).limit(limit)
+
+
+@cache
+def lock() -> Select[*tuple[Any, ...]]:
+    """Lock a batch's available rows in order of their ids, so that two batches cannot block each other."""
+    rows = Batch()
+    return (
+        select(jobs.c.id)
+        .where(in_state(JobState.AVAILABLE), jobs.c.id.in_(select(rows.text("id"))))
+        .order_by(jobs.c.id)
+        .with_for_update(key_share=True)
+    )
+
+
+@lru_cache(maxsize=64)
+def claim(worker_id: str) -> Update:
+    """Give each claimable job of a batch to the worker, under the batch's tokens.
+
+    A token serves one claim: a repeated request cannot take a job a second time.
+    """
+    rows = Batch()
+    token = rows.text("token")
+    used = exists().where(attempts.c.job_id == jobs.c.id, attempts.c.token == token)
+    incarnation = select(cast(meta.c.value, Integer)).where(meta.c.name == "incarnation").scalar_subquery()
+    return (
+        jobs.update()
+        .values(
+            state=named("running"),
+            lease_token=token,
+            worker_id=worker_id,
+            attempt=jobs.c.attempt + 1,
+            claims=jobs.c.claims + 1,
+            fence_incarnation=incarnation,
+            fence_counter=jobs.c.fence_counter + 1,
+            started_at=Now(),
+            attempt_ends_at=now_plus(_most_seconds() + GRACE_SECONDS),
+            next_ring_at=null(),
+            rings=0,
+            no_offer_since=null(),
+            detail=null(),
+            progress=null(),
+            moments=jobs.c.moments + 1,
+        )
+        .where(jobs.c.id == rows.text("id"), _is_claimable(worker_id), ~used)
+        .returning(*jobs.c)
+    )
+
+
+@cache
+def start_attempts() -> Insert:
+    """Write the attempts of the jobs that were claimed."""
+    rows = Batch()
+    return attempts.insert().from_select(
+        [
+            "job_id",
+            "token",
+            "generation",
+            "number",
+            "fence_incarnation",
+            "fence_counter",
+            "worker_id",
+            "started_at",
+        ],
+        select(
+            rows.text("id"),
+            rows.text("token"),
+            rows.integer("generation"),
+            rows.integer("number"),
+            rows.integer("incarnation"),
+            rows.integer("counter"),
+            rows.text("worker_id"),
+            Now(),
+        ),
+    )
+
+
+def _is_claimable(worker_id: str) -> ColumnElement[bool]:
+    paused = exists().where(queue_pauses.c.queue == jobs.c.queue)
+    offered = exists().where(
+        offers.c.worker_id == worker_id, offers.c.task == jobs.c.task, offers.c.version == jobs.c.version
+    )
+    return and_(
+        in_state(JobState.AVAILABLE),
+        jobs.c.cancel_requested_at.is_(None),
+        jobs.c.ends_at > Now(),
+        ~paused,
+        offered,
+    )
+
+
+def _most_seconds() -> ColumnElement[float]:
+    limits = Batch("limited", LIMITS)
+    of_task = (
+        select(limits.number("seconds")).where(limits.text("task") == jobs.c.task).limit(1).scalar_subquery()
+    )
+    asked = coalesce(jobs.c.hard_timeout_seconds, of_task, bindparam(DEFAULT_SECONDS, type_=Double()))
+    # A value written by hand may be infinite or no number at all.
+    return case((asked < LONGEST_SECONDS, asked), else_=LONGEST_SECONDS)

@@ -1,0 +1,163 @@
+"""The beginnings of jobs: rows, keys and tombstones."""
+
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Insert, Integer, Select, case, literal_column, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.functions import coalesce
+
+from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
+from holdfast.ledger.batch import Batch
+from holdfast.ledger.schema import job_keys, job_moments, jobs, tombstones
+from holdfast.ledger.statements.shape import named
+from holdfast.ledger.types import Later, Now, now_plus
+
+FIRST_RING_SECONDS: Final = 1.0
+"""The stager rings a new job after this, if its producer did not (B9)."""
+
+
+@cache
+def add_jobs() -> Insert:
+    """Write new jobs; an id that is known already is passed over.
+
+    Available or scheduled is decided by the database's clock. The total age
+    counts from the time at which the job is due.
+    """
+    rows = Batch()
+    run_at: ColumnElement[Any] = coalesce(rows.instant("run_at"), now_plus(rows.number("delay")))
+    seconds = rows.number("deadline_seconds")
+    deadline_at: ColumnElement[Any] = coalesce(
+        rows.instant("deadline_at"), case((seconds.is_not(None), now_plus(seconds)))
+    )
+    due_at = case((run_at > Now(), run_at), else_=Now())
+    expires_at = Later(due_at, DEFAULT_TOTAL_AGE_SECONDS)
+    refused = rows.text("reason").is_not(None)
+    available = run_at <= Now()
+    columns: dict[str, ColumnElement[Any]] = {
+        "id": rows.text("id"),
+        "task": rows.text("task"),
+        "version": rows.text("version"),
+        "queue": rows.text("queue"),
+        "state": case(
+            (refused, named("quarantined")), (available, named("available")), else_=named("scheduled")
+        ),
+        "priority": rows.integer("priority"),
+        "tenant": rows.text("tenant"),
+        "principal": rows.text("principal"),
+        "arguments": rows.text("arguments"),
+        "trace": rows.text("trace"),
+        "key": rows.text("key"),
+        "soft_timeout_seconds": rows.number("soft_timeout_seconds"),
+        "hard_timeout_seconds": rows.number("hard_timeout_seconds"),
+        "created_at": Now(),
+        "run_at": run_at,
+        "deadline_at": deadline_at,
+        "expires_at": expires_at,
+        "ends_at": case((deadline_at < expires_at, deadline_at), else_=expires_at),
+        **{
+            name: _zero()
+            for name in (
+                "attempt",
+                "claims",
+                "losses",
+                "wake_seq",
+                "fence_incarnation",
+                "fence_counter",
+                "rings",
+            )
+        },
+        "generation": _one(),
+        "moments": _one(),
+        "ring_epoch": literal_column("''"),
+        "finished_at": case((refused, Now())),
+        "reason": rows.text("reason"),
+        "detail": rows.text("detail"),
+        "next_ring_at": case((refused, None), (available, now_plus(FIRST_RING_SECONDS))),
+    }
+    # SQLite takes ON CONFLICT after a SELECT only if that has a WHERE.
+    source = select(*columns.values()).select_from(rows.rows).where(rows.text("id").is_not(None))
+    return (
+        insert(jobs)
+        .from_select(list(columns), source)
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(jobs.c.id, jobs.c.state)
+    )
+
+
+@cache
+def take_keys() -> Insert:
+    """Take keys that are free or whose time is over; returns only those that are now ours."""
+    rows = Batch()
+    source = select(rows.text("digest"), rows.text("id"), now_plus(rows.number("seconds"))).where(
+        rows.text("id").is_not(None)
+    )
+    statement = insert(job_keys).from_select(["digest", "job_id", "held_until"], source)
+    return statement.on_conflict_do_update(
+        index_elements=["digest"],
+        set_={
+            "job_id": statement.excluded.job_id,
+            "held_until": statement.excluded.held_until,
+            "became": None,
+        },
+        where=job_keys.c.held_until <= Now(),
+    ).returning(job_keys.c.digest)
+
+
+@cache
+def holders() -> Select[*tuple[Any, ...]]:
+    """Read who holds the keys of a batch, and how their jobs stand or ended."""
+    rows = Batch()
+    return (
+        select(job_keys.c.digest, job_keys.c.job_id, coalesce(jobs.c.state, job_keys.c.became).label("state"))
+        .select_from(rows.rows.join(job_keys, job_keys.c.digest == rows.text("digest")))
+        .outerjoin(jobs, jobs.c.id == job_keys.c.job_id)
+    )
+
+
+@cache
+def states() -> Select[*tuple[Any, ...]]:
+    """Read the states of the jobs of a batch."""
+    rows = Batch()
+    return select(jobs.c.id, jobs.c.state).where(jobs.c.id == rows.text("id"))
+
+
+def bury(job_id: str, digest: str, seconds: float) -> Insert:
+    """Note an adopted message; an old note whose time is over is replaced. Returns the id if it is new."""
+    statement = insert(tombstones).values(job_id=job_id, digest=digest, until=now_plus(seconds))
+    return statement.on_conflict_do_update(
+        index_elements=["job_id"],
+        set_={"digest": statement.excluded.digest, "until": statement.excluded.until, "became": None},
+        where=tombstones.c.until <= Now(),
+    ).returning(tombstones.c.job_id)
+
+
+def buried(job_id: str) -> Select[*tuple[Any, ...]]:
+    """Read the digest of an adopted message."""
+    return select(tombstones.c.digest, tombstones.c.became).where(tombstones.c.job_id == job_id)
+
+
+@cache
+def add_moments() -> Insert:
+    """Write what happened to a batch of jobs."""
+    rows = Batch()
+    return job_moments.insert().from_select(
+        ["job_id", "seq", "at", "kind", "state", "attempt", "detail"],
+        select(
+            rows.text("id"),
+            rows.integer("seq"),
+            Now(),
+            rows.text("kind"),
+            rows.text("state"),
+            rows.integer("attempt"),
+            rows.text("detail"),
+        ),
+    )
+
+
+def _zero() -> ColumnElement[int]:
+    return literal_column("0", Integer)
+
+
+def _one() -> ColumnElement[int]:
+    return literal_column("1", Integer)

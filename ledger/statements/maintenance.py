@@ -1,0 +1,211 @@
+"""Sweeps over waiting and running rows: each a level, bounded, passing over locked rows."""
+
+from functools import cache, lru_cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    Update,
+    and_,
+    case,
+    exists,
+    literal,
+    or_,
+    select,
+    union_all,
+)
+
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.ledger.batch import Batch
+from holdfast.ledger.schema import jobs, offers, workers
+from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, named
+from holdfast.ledger.types import Now, now_plus
+
+FIRST_RING_PAUSE_SECONDS: Final = 60
+LONGEST_RING_PAUSE_SECONDS: Final = 3600
+MOST_DOUBLINGS: Final = 6
+NO_OFFER: Final = "no_worker_offers"
+
+
+@lru_cache(maxsize=64)
+def due(limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock scheduled jobs whose time has come, earliest first."""
+    return _locked(
+        select(jobs.c.id)
+        .where(in_state(JobState.SCHEDULED), jobs.c.run_at <= Now())
+        .order_by(jobs.c.run_at)
+        .limit(limit)
+    )
+
+
+@cache
+def stage() -> Update:
+    """Make a batch of scheduled jobs available."""
+    return _of_batch(JobState.SCHEDULED).values(**becoming(JobState.AVAILABLE)).returning(*MOVED)
+
+
+@lru_cache(maxsize=64)
+def ringing(epoch: str | None, limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock available jobs whose ring is due, or was sent in another epoch of the broker (B10)."""
+    due_now = jobs.c.next_ring_at <= Now()
+    last = jobs.c.ring_epoch
+    never = last == literal("", String)
+    if epoch is None:
+        arms = [and_(never, due_now), and_(last > literal("", String), due_now)]
+    else:
+        arms = [
+            and_(never, due_now),
+            and_(last == epoch, due_now),
+            and_(last > literal("", String), last < epoch),
+            last > epoch,
+        ]
+    parts = [
+        _locked(
+            select(jobs.c.id, jobs.c.next_ring_at)
+            .where(in_state(JobState.AVAILABLE), arm)
+            .order_by(jobs.c.next_ring_at)
+            .limit(limit)
+        ).cte(f"part_{index}")
+        for index, arm in enumerate(arms)
+    ]
+    merged = union_all(*(select(part.c.id, part.c.next_ring_at) for part in parts)).subquery("merged")
+    return select(merged.c.id).order_by(merged.c.next_ring_at, merged.c.id).limit(limit)
+
+
+@lru_cache(maxsize=64)
+def ring(epoch: str | None) -> Update:
+    """Count a ring for each job of a batch, and set the next one later each time."""
+    pauses = [
+        (jobs.c.rings == doublings, literal(float(FIRST_RING_PAUSE_SECONDS * 2**doublings)))
+        for doublings in range(MOST_DOUBLINGS)
+    ]
+    pause = case(*pauses, else_=literal(float(LONGEST_RING_PAUSE_SECONDS)))
+    return (
+        _of_batch(JobState.AVAILABLE)
+        .values(
+            rings=case((jobs.c.rings < MOST_DOUBLINGS, jobs.c.rings + 1), else_=MOST_DOUBLINGS),
+            ring_epoch=epoch or "",
+            next_ring_at=now_plus(pause),
+        )
+        .returning(jobs.c.id, jobs.c.task, jobs.c.queue, jobs.c.priority, jobs.c.run_at)
+    )
+
+
+@cache
+def ring_soon() -> Update:
+    """Make the rings of a batch due now."""
+    return _of_batch(JobState.AVAILABLE).values(next_ring_at=Now())
+
+
+@lru_cache(maxsize=64)
+def leftover(limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock running jobs whose worker is missing or dead, or whose attempt is past its end (B3, B6)."""
+    lives = exists().where(workers.c.id == jobs.c.worker_id, workers.c.alive)
+    return _locked(
+        select(jobs.c.id, jobs.c.lease_token, jobs.c.worker_id, lives.label("lives"))
+        .where(in_state(JobState.RUNNING), or_(~lives, jobs.c.attempt_ends_at <= Now()))
+        .order_by(jobs.c.id)
+        .limit(limit)
+    )
+
+
+@lru_cache(maxsize=64)
+def expired(limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock waiting jobs past their deadline or total age."""
+    return _locked(
+        select(jobs.c.id)
+        .where(in_state(*WAITING), jobs.c.ends_at <= Now())
+        .order_by(jobs.c.ends_at)
+        .limit(limit)
+    )
+
+
+@cache
+def expire() -> Update:
+    """Quarantine a batch of waiting jobs whose end has passed."""
+    detail = case(
+        (jobs.c.deadline_at <= Now(), literal("its deadline passed before it could run", String)),
+        else_=literal("it grew too old while it waited", String),
+    )
+    return (
+        _of_batch(*WAITING)
+        .values(
+            **becoming(JobState.QUARANTINED, reason=named(QuarantineReason.DEADLINE.value), detail=detail)
+        )
+        .returning(*MOVED)
+    )
+
+
+@lru_cache(maxsize=64)
+def quarantine_waiting(reason: QuarantineReason, detail: str, *states: JobState) -> Update:
+    """Quarantine a batch of jobs that wait in one of the states."""
+    return (
+        _of_batch(*states)
+        .values(**becoming(JobState.QUARANTINED, reason=named(reason.value), detail=literal(detail, String)))
+        .returning(*MOVED)
+    )
+
+
+@cache
+def offered_again() -> Update:
+    """Take the mark from jobs that a living worker offers now."""
+    return (
+        jobs.update()
+        .values(no_offer_since=None, detail=None)
+        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_not(None), _is_offered())
+    )
+
+
+@lru_cache(maxsize=64)
+def not_offered(limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock available jobs without a mark that no living worker offers."""
+    return _locked(
+        select(jobs.c.id)
+        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_(None), ~_is_offered())
+        .order_by(jobs.c.id)
+        .limit(limit)
+    )
+
+
+@cache
+def mark_not_offered() -> Update:
+    """Mark a batch: visible to everyone, and since when."""
+    return _of_batch(JobState.AVAILABLE).values(no_offer_since=Now(), detail=NO_OFFER).returning(*MOVED)
+
+
+@lru_cache(maxsize=64)
+def never_offered(seconds: float, limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock marked jobs that nobody offered for so long, though some worker lived all that time (B21)."""
+    since = now_plus(-seconds)
+    witness = exists().where(workers.c.alive, workers.c.started_at <= since)
+    return _locked(
+        select(jobs.c.id)
+        .where(
+            in_state(JobState.AVAILABLE),
+            jobs.c.no_offer_since.is_not(None),
+            jobs.c.no_offer_since <= since,
+            ~_is_offered(),
+            witness,
+        )
+        .order_by(jobs.c.no_offer_since)
+        .limit(limit)
+    )
+
+
+def _is_offered() -> ColumnElement[bool]:
+    return (
+        exists()
+        .where(offers.c.task == jobs.c.task, offers.c.version == jobs.c.version)
+        .where(workers.c.id == offers.c.worker_id, workers.c.alive)
+    )
+
+
+def _of_batch(*states: JobState) -> Update:
+    rows = Batch()
+    return jobs.update().where(jobs.c.id == rows.text("id"), in_state(*states))
+
+
+def _locked(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    return statement.with_for_update(skip_locked=True, key_share=True, of=jobs)

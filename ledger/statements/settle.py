@@ -1,0 +1,253 @@
+"""The end of attempts: one fenced statement for a batch of any outcomes."""
+
+from functools import cache, lru_cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    String,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    null,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.functions import coalesce
+
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.ledger.batch import Batch
+from holdfast.ledger.schema import attempts, jobs
+from holdfast.ledger.statements.shape import MOVED, becoming, fenced, in_state, named
+from holdfast.ledger.types import Now, SecondsBetween, now_plus
+
+MOST_CLAIMS: Final = 1000
+"""Claims of one generation; what gives its attempts back cannot go on for ever (B25)."""
+MOST_LOSSES: Final = 20
+"""Losses in a row without a settlement between them (B11)."""
+
+THE_JOB: Final = "the_job"
+THE_TOKEN: Final = "the_token"  # noqa: S105  the name of a parameter
+PROGRESS: Final = "new_progress"
+
+_GIVES_BACK: Final = ("snooze", "park", "hand_back", "lost")
+_NOT_FINAL: Final = ("retry", "snooze", "park", "hand_back", "lost", "overran")
+
+
+@cache
+def lock() -> Select[*tuple[Any, ...]]:
+    """Lock a batch's rows in order of their ids, so that two batches cannot block each other."""
+    rows = Batch()
+    return (
+        select(jobs.c.id)
+        .where(jobs.c.id.in_(select(rows.text("id"))))
+        .order_by(jobs.c.id)
+        .with_for_update(key_share=True)
+    )
+
+
+@cache
+def settle() -> Update:
+    """End the running attempts of a batch, each only if its token still holds the row.
+
+    A pending cancel beats every outcome that is not final (B19); what would
+    miss its end, or was claimed too often, is quarantined (B25); a job that was
+    woken since it decided to park becomes available instead (B14).
+    """
+    rows = Batch()
+    verdict = _Verdict(rows)
+    columns = becoming(
+        verdict.state,
+        reason=verdict.reason,
+        detail=verdict.detail,
+        result=rows.text("result"),
+        failure=case(
+            (verdict.is_kind("complete"), null()), else_=coalesce(rows.text("failure"), jobs.c.failure)
+        ),
+        run_at=case((verdict.state == named("scheduled"), verdict.next_run_at), else_=jobs.c.run_at),
+    )
+    gives_back = and_(verdict.is_kind(*_GIVES_BACK), jobs.c.attempt > 0)
+    return (
+        jobs.update()
+        .values(
+            **columns,
+            attempt=jobs.c.attempt - case((gives_back, 1), else_=0),
+            losses=case((verdict.is_kind("lost", "overran"), jobs.c.losses + 1), else_=0),
+        )
+        .where(fenced(rows.text("id"), rows.text("token")))
+        .returning(*MOVED)
+    )
+
+
+@cache
+def end_attempts() -> Update:
+    """Write what became of a batch's attempts."""
+    rows = Batch()
+    return (
+        attempts.update()
+        .values(
+            ended_at=Now(),
+            outcome=rows.text("outcome"),
+            asked=rows.text("asked"),
+            became=rows.text("became"),
+            next_run_at=rows.instant("next_run_at"),
+            failure=rows.text("failure"),
+        )
+        .where(
+            attempts.c.job_id == rows.text("id"),
+            attempts.c.token == rows.text("token"),
+            attempts.c.ended_at.is_(None),
+        )
+    )
+
+
+@cache
+def ended() -> Select[*tuple[Any, ...]]:
+    """Read the attempts of a batch that have ended, by token."""
+    rows = Batch()
+    return select(
+        attempts.c.job_id, attempts.c.token, attempts.c.asked, attempts.c.became, attempts.c.next_run_at
+    ).where(
+        attempts.c.job_id == rows.text("id"),
+        attempts.c.token == rows.text("token"),
+        attempts.c.ended_at.is_not(None),
+    )
+
+
+@cache
+def keep_late() -> Insert:
+    """Keep refused outcomes on their attempts, also where a failover forgot the attempt (B16)."""
+    rows = Batch()
+    source = select(
+        jobs.c.id,
+        rows.text("token"),
+        jobs.c.generation,
+        rows.integer("number"),
+        rows.integer("incarnation"),
+        rows.integer("counter"),
+        rows.text("worker_id"),
+        Now(),
+        Now(),
+        named("lost"),
+        rows.text("late"),
+    ).where(jobs.c.id == rows.text("id"))
+    statement = insert(attempts).from_select(
+        [
+            "job_id",
+            "token",
+            "generation",
+            "number",
+            "fence_incarnation",
+            "fence_counter",
+            "worker_id",
+            "started_at",
+            "ended_at",
+            "outcome",
+            "late",
+        ],
+        source,
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["job_id", "token"],
+        set_={"late": statement.excluded.late},
+        where=attempts.c.late.is_(None),
+    )
+
+
+@cache
+def hold() -> Select[*tuple[Any, ...]]:
+    """Lock a row that is ours until the end of the transaction."""
+    return select(jobs.c.id).where(_fenced_by_parameters()).with_for_update(key_share=True)
+
+
+@cache
+def progress() -> Update:
+    """Say how far a running job is."""
+    return (
+        jobs.update()
+        .values(progress=bindparam(PROGRESS, type_=Text()))
+        .where(_fenced_by_parameters())
+        .returning(jobs.c.id)
+    )
+
+
+@cache
+def owned() -> Select[*tuple[Any, ...]]:
+    """Read which rows of a batch still run under their tokens."""
+    rows = Batch()
+    return select(jobs.c.id, jobs.c.lease_token).where(fenced(rows.text("id"), rows.text("token")))
+
+
+@lru_cache(maxsize=64)
+def held(worker_id: str) -> Select[*tuple[Any, ...]]:
+    """Read the running rows of a worker."""
+    return select(
+        jobs.c.id, jobs.c.lease_token, jobs.c.cancel_requested_at.is_not(None).label("cancels")
+    ).where(in_state(JobState.RUNNING), jobs.c.worker_id == worker_id)
+
+
+def _fenced_by_parameters() -> ColumnElement[bool]:
+    return fenced(bindparam(THE_JOB, type_=String()), bindparam(THE_TOKEN, type_=String()))
+
+
+class _Verdict:
+    """What becomes of a row, decided in the database from the row as it is then."""
+
+    def __init__(self, rows: Batch) -> None:
+        self._rows = rows
+        self._kind = rows.text("kind")
+        at_least_now = case((rows.instant("until") > Now(), rows.instant("until")), else_=Now())
+        self.next_run_at: ColumnElement[Any] = case(
+            (rows.text("until").is_not(None), at_least_now), else_=now_plus(rows.number("delay"))
+        )
+        self._cancels = and_(self.is_kind(*_NOT_FINAL), jobs.c.cancel_requested_at.is_not(None))
+        self._lost_too_often = and_(self.is_kind("lost", "overran"), jobs.c.losses + 1 >= MOST_LOSSES)
+        self._claimed_too_often = and_(self.is_kind("retry", "snooze", "park"), jobs.c.claims >= MOST_CLAIMS)
+        self._too_late = and_(self.is_kind("retry", "snooze"), self.next_run_at >= jobs.c.ends_at)
+
+    def is_kind(self, *kinds: str) -> ColumnElement[bool]:
+        return self._kind.in_([named(kind) for kind in kinds])
+
+    @property
+    def state(self) -> ColumnElement[str]:
+        woken = self._rows.integer("seen") != jobs.c.wake_seq
+        return case(
+            (self.is_kind("complete"), named("completed")),
+            (self.is_kind("quarantine"), named("quarantined")),
+            (self.is_kind("cancel"), named("cancelled")),
+            (self._cancels, named("cancelled")),
+            (self._lost_too_often, named("quarantined")),
+            (self._claimed_too_often, named("quarantined")),
+            (self._too_late, named("quarantined")),
+            (self.is_kind("retry", "snooze"), named("scheduled")),
+            (and_(self.is_kind("park"), ~woken), named("parked")),
+            else_=named("available"),
+        )
+
+    @property
+    def reason(self) -> ColumnElement[Any]:
+        return case(
+            (self.is_kind("quarantine"), self._rows.text("reason")),
+            (self._lost_too_often, named(QuarantineReason.LOST_REPEATEDLY.value)),
+            (self._claimed_too_often, named(QuarantineReason.ATTEMPTS_EXHAUSTED.value)),
+            (self._too_late, named(QuarantineReason.DEADLINE.value)),
+        )
+
+    @property
+    def detail(self) -> ColumnElement[Any]:
+        over = cast(cast(func.round(SecondsBetween(jobs.c.ends_at, self.next_run_at)), Integer), String)
+        asked = self._rows.text("detail")
+        return case(
+            (self._cancels, coalesce(jobs.c.cancel_reason, asked)),
+            (self._lost_too_often, cast(f"its worker was lost {MOST_LOSSES} times in a row", Text)),
+            (self._claimed_too_often, cast(f"claimed {MOST_CLAIMS} times without an end", Text)),
+            (self._too_late, cast("would miss the deadline by ", Text) + over + cast(" s", Text)),
+            else_=asked,
+        )

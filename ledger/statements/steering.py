@@ -1,0 +1,108 @@
+"""An operator's hand on one job."""
+
+from typing import Any
+
+from sqlalchemy import Insert, Select, Update, case, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningDelete
+from sqlalchemy.sql.functions import coalesce
+
+from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
+from holdfast.jobs.state import FINAL_STATES, JobState
+from holdfast.ledger.schema import jobs, queue_pauses
+from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, named
+from holdfast.ledger.types import Now, now_plus
+
+
+def look(job_id: str) -> Select[*tuple[Any, ...]]:
+    """Lock a job before deciding about it."""
+    return select(jobs.c.state).where(jobs.c.id == job_id).with_for_update(key_share=True)
+
+
+def cancel(job_id: str, reason: str) -> Update:
+    """Cancel a waiting job."""
+    return (
+        jobs.update()
+        .values(
+            **becoming(JobState.CANCELLED, detail=literal(reason or None, jobs.c.detail.type)),
+            cancel_requested_at=Now(),
+        )
+        .where(jobs.c.id == job_id, in_state(*WAITING))
+        .returning(*MOVED)
+    )
+
+
+def ask_to_cancel(job_id: str, reason: str) -> Update:
+    """Ask for the cancellation of a running job; the first asker's reason stays."""
+    return (
+        jobs.update()
+        .values(
+            cancel_requested_at=coalesce(jobs.c.cancel_requested_at, Now()),
+            cancel_reason=coalesce(jobs.c.cancel_reason, reason or None),
+        )
+        .where(jobs.c.id == job_id, in_state(JobState.RUNNING))
+        .returning(jobs.c.id)
+    )
+
+
+def requeue(job_id: str) -> Update:
+    """Open the next generation of a quarantined job: a new budget, a new end, the same id and steps."""
+    ends_at = now_plus(DEFAULT_TOTAL_AGE_SECONDS)
+    return (
+        jobs.update()
+        .values(
+            **becoming(JobState.AVAILABLE, run_at=Now()),
+            generation=jobs.c.generation + 1,
+            attempt=0,
+            claims=0,
+            losses=0,
+            cancel_requested_at=None,
+            cancel_reason=None,
+            deadline_at=None,
+            expires_at=ends_at,
+            ends_at=ends_at,
+            progress=None,
+        )
+        .where(jobs.c.id == job_id, in_state(JobState.QUARANTINED))
+        .returning(*jobs.c)
+    )
+
+
+def wake(job_id: str) -> Update:
+    """Count a wake-up; a parked job becomes available. One statement, so that no park is missed (B14)."""
+    is_parked = in_state(JobState.PARKED)
+    available = named(JobState.AVAILABLE.value)
+    return (
+        jobs.update()
+        .values(
+            wake_seq=jobs.c.wake_seq + 1,
+            state=case((is_parked, available), else_=jobs.c.state),
+            next_ring_at=case((is_parked, Now()), else_=jobs.c.next_ring_at),
+            rings=case((is_parked, 0), else_=jobs.c.rings),
+            ring_epoch=case((is_parked, ""), else_=jobs.c.ring_epoch),
+            detail=case((is_parked, None), else_=jobs.c.detail),
+            moments=jobs.c.moments + case((is_parked, 1), else_=0),
+        )
+        .where(jobs.c.id == job_id, ~in_state(*sorted(FINAL_STATES)))
+        .returning(*MOVED)
+    )
+
+
+def pause(queue: str) -> Insert:
+    """Gate the claims of a queue."""
+    return (
+        insert(queue_pauses)
+        .values(queue=queue, paused_at=Now())
+        .on_conflict_do_nothing(index_elements=["queue"])
+        .returning(queue_pauses.c.queue)
+    )
+
+
+def resume(queue: str) -> ReturningDelete[Any]:
+    """Open the gate again."""
+    return queue_pauses.delete().where(queue_pauses.c.queue == queue).returning(queue_pauses.c.queue)
+
+
+def paused() -> Select[*tuple[Any, ...]]:
+    """Read the gated queues."""
+    return select(queue_pauses.c.queue).order_by(queue_pauses.c.queue)

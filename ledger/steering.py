@@ -1,0 +1,98 @@
+"""Cancel, requeue, wake, pause: somebody decides about a job or a queue from outside."""
+
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from holdfast.jobs.errors import IllegalTransition, JobNotFound
+from holdfast.jobs.failure import storable_text
+from holdfast.jobs.ids import JobId
+from holdfast.jobs.job import Job
+from holdfast.jobs.state import JobState, Move
+from holdfast.ledger import moments, rows
+from holdfast.ledger.schema import LONGEST_DETAIL
+from holdfast.ledger.statements import steering
+from holdfast.ledger.transaction import Transactions
+
+CancelAnswer = Literal["cancelled", "requested", "already_final"]
+
+
+class Steering:
+    """Changes single jobs and gates queues."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        """Work in these transactions."""
+        self._transactions = transactions
+
+    def cancel(self, job_id: JobId, reason: str) -> CancelAnswer:
+        """Cancel a waiting job at once, or ask a running one to stop."""
+        text = storable_text(reason)[:LONGEST_DETAIL]
+
+        def work(connection: Connection) -> CancelAnswer:
+            # The lock keeps the job from slipping from running to waiting between the two statements.
+            self._state(connection, job_id)
+            cancelled = self._transactions.run(connection, steering.cancel(job_id, text)).first()
+            if cancelled is not None:
+                moments.record(self._transactions, connection, [cancelled], Move.CANCEL.value)
+                return "cancelled"
+            asked = self._transactions.run(connection, steering.ask_to_cancel(job_id, text)).first()
+            return "already_final" if asked is None else "requested"
+
+        return self._transactions.write(work, doing="cancel", is_repeatable=False)
+
+    def requeue(self, job_id: JobId) -> Job:
+        """Give a quarantined job its next generation."""
+
+        def work(connection: Connection) -> Job:
+            state = self._state(connection, job_id)
+            row = self._transactions.run(connection, steering.requeue(job_id)).first()
+            if row is None:
+                raise IllegalTransition(
+                    job_id=job_id, detail=f"only a quarantined job can be requeued; it is {state}"
+                )
+            moments.record(self._transactions, connection, [row], Move.REQUEUE.value)
+            return rows.job(row)
+
+        return self._transactions.write(work, doing="requeue", is_repeatable=False)
+
+    def wake(self, job_id: JobId) -> bool:
+        """Wake a job; True if it was parked."""
+
+        def work(connection: Connection) -> bool:
+            state = self._state(connection, job_id)
+            row = self._transactions.run(connection, steering.wake(job_id)).first()
+            woke = row is not None and state is JobState.PARKED
+            if row is not None and woke:
+                moments.record(self._transactions, connection, [row], Move.WAKE.value)
+            return woke
+
+        return self._transactions.write(work, doing="wake")
+
+    def pause_queue(self, queue: str) -> bool:
+        """Gate a queue's claims; False if it was gated."""
+        row = self._transactions.write(
+            lambda connection: self._transactions.run(connection, steering.pause(queue)).first(),
+            doing="pause a queue",
+        )
+        return row is not None
+
+    def resume_queue(self, queue: str) -> bool:
+        """Open a queue's gate; False if it was open."""
+        row = self._transactions.write(
+            lambda connection: self._transactions.run(connection, steering.resume(queue)).first(),
+            doing="resume a queue",
+        )
+        return row is not None
+
+    def paused_queues(self) -> list[str]:
+        """Read the gated queues."""
+        return self._transactions.read(
+            lambda connection: list(self._transactions.run(connection, steering.paused()).scalars()),
+            doing="read paused queues",
+        )
+
+    def _state(self, connection: Connection, job_id: JobId) -> JobState:
+        state = self._transactions.run(connection, steering.look(job_id)).scalar()
+        if state is None:
+            raise JobNotFound(job_id=job_id)
+        return JobState(state)

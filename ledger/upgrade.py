@@ -1,0 +1,101 @@
+"""Bring a database's tables to this version's, and tell which they are."""
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, column, inspect, select, table, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateSchema
+
+from holdfast.jobs.errors import LedgerError, SchemaMismatch
+from holdfast.ledger.config import LedgerConfig
+from holdfast.ledger.engine import checked_url, make_engine
+from holdfast.ledger.translate import translated
+
+HEAD: Final = "0001"
+"""The revision that this version of the program works with; a test holds it against the files."""
+VERSION_TABLE: Final = "ledger_revision"
+CONNECTION: Final = "connection"
+SCHEMA: Final = "schema"
+TURN_SECONDS: Final = 120.0
+"""How long one process waits for another one's migration."""
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def migrate(config: LedgerConfig) -> str:
+    """Create or upgrade the tables, in one transaction, and return the revision.
+
+    Safe when several processes do it at once: the second waits and finds the
+    work done. Creates the PostgreSQL schema and the folder of a SQLite file.
+    Raises LedgerUnavailable (try again) or LedgerError.
+    """
+    _make_folder(config)
+    engine = make_engine(replace(config, statement_timeout_seconds=0.0, lock_timeout_seconds=TURN_SECONDS))
+    schema = config.schema if engine.dialect.name == "postgresql" else None
+    try:
+        with engine.connect() as connection, connection.begin():
+            if engine.dialect.name == "postgresql":
+                _take_turn(connection, schema)
+            mapped = (
+                connection.execution_options(schema_translate_map={None: schema}) if schema else connection
+            )
+            command.upgrade(alembic_config(mapped, schema), "head")
+            return revision_of(connection, schema) or ""
+    except SQLAlchemyError as error:
+        raise translated(error, doing="migrate") from error
+    finally:
+        engine.dispose()
+
+
+def alembic_config(connection: Connection, schema: str | None) -> Config:
+    """Return Alembic's configuration without a file, for one open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes[CONNECTION] = connection
+    config.attributes[SCHEMA] = schema
+    return config
+
+
+def revision_of(connection: Connection, schema: str | None) -> str | None:
+    """Return the revision that the tables are at, or None if there are none."""
+    if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
+        return None
+    versions = table(VERSION_TABLE, column("version_num"), schema=schema)
+    return connection.execute(select(versions.c.version_num)).scalar()
+
+
+def check_revision(revision: str | None) -> None:
+    """Raise SchemaMismatch unless the tables are this version's."""
+    if revision is None:
+        raise SchemaMismatch(detail="the database has no ledger yet")
+    if revision > HEAD:
+        raise SchemaMismatch(
+            detail=f"the tables are at revision {revision}, this program knows {HEAD}",
+            hint="Use the newer version of Holdfast that migrated them.",
+        )
+    if revision != HEAD:
+        raise SchemaMismatch(detail=f"the tables are at revision {revision}, this program needs {HEAD}")
+
+
+def _take_turn(connection: Connection, schema: str | None) -> None:
+    # Ends with the transaction, unlike a session's lock, also when the process dies.
+    number = zlib.crc32(f"holdfast ledger {schema or ''}".encode())
+    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+    if schema:
+        connection.execute(CreateSchema(schema, if_not_exists=True))
+
+
+def _make_folder(config: LedgerConfig) -> None:
+    url = checked_url(config)
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith("file:"):
+        return
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(detail=f"the folder of {url.database} cannot be made: {error.strerror}") from error

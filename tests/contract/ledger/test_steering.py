@@ -1,0 +1,151 @@
+"""Cancel, requeue, wake, and what people read."""
+
+import pytest
+
+from holdfast.jobs.errors import IllegalTransition, JobNotFound
+from holdfast.jobs.ids import new_job_id
+from holdfast.jobs.outcome import Park, Quarantine
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.tests.support.builders import a_failure, a_new_job, a_settlement
+
+
+def test_cancel(ledger, claim):
+    """A waiting job is cancelled at once, a running one is asked, a final one stays."""
+    waiting, scheduled, running = a_new_job(), a_new_job(delay_seconds=60), a_new_job()
+    ledger.enqueue([waiting, scheduled, running])
+    lease = claim(running.id).lease
+    assert ["cancelled", "cancelled", "requested", "requested"] == [
+        ledger.cancel(waiting.id, "why"),
+        ledger.cancel(scheduled.id),
+        ledger.cancel(running.id, "first"),
+        ledger.cancel(running.id, "second"),
+    ]
+    assert ("why", "cancel") == (ledger.job(waiting.id).detail, ledger.history(waiting.id)[-1].kind)
+    assert "already_final" == ledger.cancel(waiting.id)
+    ledger.hand_back([lease], "drain")
+    assert "first" == ledger.job(running.id).detail
+
+
+def test_cancel_of_a_parked_job(ledger, claim):
+    """A parked job is cancelled at once."""
+    job = a_new_job()
+    ledger.enqueue([job])
+    ledger.settle([a_settlement(claim(job.id).lease, Park("event:x"))])
+    assert "cancelled" == ledger.cancel(job.id, "\x00 strange \ud800")
+    assert JobState.CANCELLED == ledger.job(job.id).state
+
+
+def test_requeue(ledger, claim):
+    """A requeue opens the next generation, with a new budget and a new end; the old attempts stay visible."""
+    job = a_new_job(deadline_seconds=3600)
+    ledger.enqueue([job])
+    ledger.settle([a_settlement(claim(job.id).lease, Quarantine(QuarantineReason.PERMANENT, a_failure()))])
+    requeued = ledger.requeue(job.id)
+    assert (JobState.AVAILABLE, 2, 0, 0, None, None, None) == (
+        requeued.state,
+        requeued.generation,
+        requeued.attempt,
+        requeued.claims,
+        requeued.reason,
+        requeued.finished_at,
+        requeued.deadline_at,
+    )
+    assert 2 == claim(job.id).lease.fence.counter
+    assert [1, 2] == [attempt.generation for attempt in ledger.attempts(job.id)]
+    with pytest.raises(IllegalTransition, match="running"):
+        ledger.requeue(job.id)
+
+
+@pytest.mark.parametrize("verb", ["job", "cancel", "requeue", "wake"])
+def test_unknown_job(ledger, verb):
+    """A job that is not there is JobNotFound, with its id."""
+    job_id = new_job_id()
+    with pytest.raises(JobNotFound, match=job_id):
+        getattr(ledger, verb)(job_id)
+
+
+def test_unknown_job_has_no_past(ledger):
+    """Lists about a job that is not there are empty."""
+    assert ([], [], {}, False) == (
+        ledger.attempts(new_job_id()),
+        ledger.history(new_job_id()),
+        ledger.find([new_job_id()]),
+        ledger.tombstone(new_job_id()),
+    )
+
+
+def test_pause(ledger):
+    """A queue is paused and resumed once."""
+    assert [True, False, True, False] == [
+        ledger.pause_queue("q"),
+        ledger.pause_queue("q"),
+        ledger.resume_queue("q"),
+        ledger.resume_queue("q"),
+    ]
+
+
+def test_list(ledger):
+    """Jobs are listed newest first, by state and task, at most so many."""
+    jobs = [a_new_job(task=task) for task in ("a", "b", "a", "a")]
+    for job in jobs:
+        ledger.enqueue([job])
+    ledger.cancel(jobs[3].id)
+    assert [job.id for job in reversed(jobs)] == [job.id for job in ledger.list_jobs()]
+    listed = ledger.list_jobs(states=[JobState.AVAILABLE, JobState.PARKED], tasks=["a"], limit=1)
+    assert [jobs[2].id] == [job.id for job in listed]
+    assert [] == ledger.list_jobs(tasks=["c"])
+
+
+def test_counts(ledger, by_hand):
+    """Jobs are counted by queue and state, with the age of the oldest."""
+    ledger.enqueue([a_new_job(), a_new_job(queue="b"), a_new_job(queue="b"), a_new_job(delay_seconds=60)])
+    assert [
+        ("b", JobState.AVAILABLE, 2),
+        ("default", JobState.AVAILABLE, 1),
+        ("default", JobState.SCHEDULED, 1),
+    ] == [(count.queue, count.state, count.count) for count in ledger.counts()]
+    by_hand("UPDATE jobs SET run_at = '2020-01-01T00:00:00.000000Z' WHERE queue = 'b'")
+    assert ledger.counts()[0].oldest_seconds > 1_000_000
+
+
+def test_ping(ledger):
+    """A ping reads and writes, and says how long that took."""
+    ping = ledger.ping()
+    assert ping.read_ms > 0
+    assert ping.write_ms > 0
+
+
+def test_messages(ledger):
+    """A message that cannot be a job is kept in part; the same one again is counted."""
+    raw = b"\x00\xff" * 50_000
+    how = {"queue": "celery", "reason": QuarantineReason.UNDECODABLE, "source": "intake"}
+    first = ledger.quarantine_message(**how, detail="no JSON \x00", raw=raw)
+    assert first == ledger.quarantine_message(**how, detail="no JSON, again", raw=raw)
+    assert first != ledger.quarantine_message(**how, detail="another", raw=b"")
+    found = {message.id: message for message in ledger.quarantined_messages()}
+    assert (2, 65_536, 100_000, "no JSON, again") == (
+        found[first].count,
+        len(found[first].raw),
+        found[first].size,
+        found[first].detail,
+    )
+    ledger.prune(completed_seconds=0, quarantined_seconds=0, limit=10)
+    assert [] == ledger.quarantined_messages()
+
+
+def test_celery_results(ledger):
+    """What a plain Celery task came to is kept, the last write stays, and it is pruned with the completed."""
+    assert None is ledger.celery_result("t")
+    ledger.store_celery_result("t", "STARTED", None, None)
+    ledger.store_celery_result("t", "FAILURE", '{"a":"\x00"}', "Traceback")
+    found = ledger.celery_result("t")
+    assert ("t", "FAILURE", '{"a":"\ufffd"}', "Traceback") == (
+        found.task_id,
+        found.state,
+        found.result_json,
+        found.traceback,
+    )
+    ledger.prune(completed_seconds=60, quarantined_seconds=0, limit=10)
+    assert None is not ledger.celery_result("t")
+    ledger.prune(completed_seconds=0, quarantined_seconds=0, limit=10)
+    assert None is ledger.celery_result("t")
