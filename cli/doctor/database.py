@@ -1,0 +1,83 @@
+"""The ledger: can it be reached, does it fit this version, and is its clock right."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from holdfast import ledger
+from holdfast.cli.doctor.verdict import Verdict, failure, fine, note, warning
+from holdfast.jobs.clock import Clock, SystemClock
+from holdfast.jobs.errors import LedgerError, LedgerUnavailable, SchemaMismatch
+from holdfast.ledger.clock import read_clock
+from holdfast.settings import Settings
+from holdfast.settings.urls import is_loopback
+
+WORTH_MENTIONING: Final = timedelta(seconds=2)
+_PREFIX: Final = "sqlite:///"
+
+
+def look_at_database(settings: Settings, *, clock: Clock | None = None) -> Iterator[Verdict]:
+    """Look at the ledger; makes nothing, not even a file of SQLite's."""
+    config = settings.ledger_config("holdfast-doctor")
+    subject = "database"
+    if config.url.startswith(_PREFIX) and not Path(config.url.removeprefix(_PREFIX)).exists():
+        yield note(subject, "not made yet; `holdfast up` and `holdfast migrate` make it", "holdfast migrate")
+        return
+    started = time.monotonic()
+    try:
+        opened = ledger.connect(config)
+    except SchemaMismatch as error:
+        yield failure(subject, error.detail, "holdfast migrate")
+        return
+    except LedgerUnavailable as error:
+        yield failure(subject, f"cannot be reached: {error.detail}", _knock(settings))
+        return
+    except LedgerError as error:
+        yield failure(
+            subject, error.detail, "export HOLDFAST_DATABASE_URL=postgresql://user:password@host/name"
+        )
+        return
+    try:
+        ping = opened.ping()
+        yield fine(
+            subject,
+            f"revision {opened.revision()}, connected in {1000 * (time.monotonic() - started):.0f} ms, "
+            f"read {ping.read_ms:.1f} ms, write {ping.write_ms:.1f} ms",
+        )
+    except LedgerError as error:
+        yield failure(subject, f"cannot be written to: {error.detail}", _knock(settings))
+        return
+    finally:
+        opened.close()
+    if not config.url.startswith("sqlite"):
+        yield from _clock(settings, clock or SystemClock())
+
+
+def _clock(settings: Settings, clock: Clock) -> Iterator[Verdict]:
+    before = clock.now()
+    try:
+        theirs = read_clock(settings.ledger_config("holdfast-doctor"))
+    except LedgerError as error:
+        yield warning("clock", f"the database's could not be read: {error.detail}", "holdfast doctor")
+        return
+    after = clock.now()
+    apart = theirs - before if theirs < before else theirs - after if theirs > after else timedelta()
+    seconds = apart.total_seconds()
+    if abs(apart) > WORTH_MENTIONING:
+        found = (
+            f"the database's is {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} this machine's"
+        )
+        yield warning("clock", found, "sudo timedatectl set-ntp true")
+    else:
+        yield fine("clock", f"the database's and this machine's are {abs(seconds):.1f} s apart")
+
+
+def _knock(settings: Settings) -> str:
+    url = settings.resolved_database_url()
+    if url.startswith(_PREFIX):
+        return f"ls -l '{url.removeprefix(_PREFIX)}'"
+    host = urlsplit(url).hostname
+    return "sudo systemctl start postgresql" if is_loopback(host) else f"pg_isready -h {host}"

@@ -1,0 +1,23 @@
+"""What one value cannot tell: checks over several settings. Pure; one subject per file."""
+
+from typing import Final
+
+from holdfast.settings.checks.addresses import address_errors
+from holdfast.settings.checks.exposure import exposure_warnings
+from holdfast.settings.checks.strangers import stranger_errors, stranger_warnings
+from holdfast.settings.checks.substance import substance_warnings
+from holdfast.settings.checks.timing import timing_errors
+from holdfast.settings.model import Settings
+from holdfast.settings.report import Report, report_of
+
+ERRORS: Final = (address_errors, timing_errors, stranger_errors)
+WARNINGS: Final = (substance_warnings, exposure_warnings, stranger_warnings)
+
+
+def check(settings: Settings) -> Report:
+    """Run every check; in production warnings become errors."""
+    return report_of(
+        [finding for find in ERRORS for finding in find(settings)],
+        [finding for find in WARNINGS for finding in find(settings)],
+        in_production=settings.is_production,
+    )

@@ -1,0 +1,1 @@
+"""The settings, one file per group; `model.py` puts them together."""
