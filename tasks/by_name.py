@@ -1,0 +1,59 @@
+"""Enqueue a task whose code is not here, by what live workers say of it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, cast
+
+from holdfast.jobs import codec
+from holdfast.jobs.errors import InvalidArguments, UnknownTask
+from holdfast.ledger.records import OfferRow
+from holdfast.tasks.payload import LARGEST_EVER_BYTES
+
+_KINDS: Final[dict[str, Callable[[object], bool]]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "null": lambda value: value is None,
+}
+
+
+def choose_offer(offers: Sequence[OfferRow], task: str) -> OfferRow:
+    """Return an offer of the task, of the version that most workers have.
+
+    Raises UnknownTask if no live worker has it.
+    """
+    matching = [offer for offer in offers if offer.task == task]
+    if not matching:
+        raise UnknownTask(
+            detail=f"{task!r} is not imported here, and no live worker offers it",
+            hint="Import the task's module, or start a worker that has it.",
+        )
+    versions = [offer.version for offer in matching]
+    return max(matching, key=lambda offer: (versions.count(offer.version), offer.version))
+
+
+def bind_by_schema(offer: OfferRow, arguments: Mapping[str, object]) -> str:
+    """Check arguments against an offer's JSON schema and write them as JSON text.
+
+    Names and the JSON types of the outermost values are checked here; what is
+    inside them the worker checks, and quarantines the job as invalid_payload.
+    Raises InvalidArguments.
+    """
+    schema = cast("dict[str, object]", json.loads(offer.schema))
+    described = cast("dict[str, dict[str, object]]", schema.get("properties", {}))
+    plain = codec.plain(arguments)
+    given = plain if isinstance(plain, dict) else {}
+    missing = [name for name in cast("list[str]", schema.get("required", [])) if name not in given]
+    if missing:
+        raise InvalidArguments(detail=f"{offer.task}: missing {', '.join(missing)}")
+    unknown = [name for name in given if name not in described]
+    if unknown and schema.get("additionalProperties") is False:
+        raise InvalidArguments(detail=f"{offer.task}: no parameter is called {', '.join(unknown)}")
+    for name, value in given.items():
+        kind = described.get(name, {}).get("type")
+        if isinstance(kind, str) and kind in _KINDS and not _KINDS[kind](value):
+            raise InvalidArguments(detail=f"{offer.task}: {name} should be of the JSON type {kind}")
+    return codec.encode(given, largest_bytes=LARGEST_EVER_BYTES)

@@ -1,0 +1,268 @@
+"""What a running handler knows and may do: its job, its progress, its transaction."""
+
+import logging
+import math
+from collections.abc import AsyncGenerator, Generator, MutableMapping
+from contextlib import AbstractAsyncContextManager as AsyncBlock
+from contextlib import AbstractContextManager as Block
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from holdfast.jobs import codec
+from holdfast.jobs.clock import Clock
+from holdfast.jobs.errors import InvalidOption, LeaseLost
+from holdfast.jobs.failure import storable_text
+from holdfast.jobs.job import Claim, Progress, Settled, Settlement
+from holdfast.jobs.lease import Lease
+from holdfast.jobs.outcome import Completed
+from holdfast.tasks.outbox import AsyncSession, Connection, Session
+from holdfast.tasks.result_codec import ResultCodec
+from holdfast.tasks.spec import TaskSpec
+
+LONGEST_PROGRESS_TEXT: Final = 500
+_KEY_LENGTH: Final = 32
+_log: Final = logging.getLogger("holdfast.task")
+
+
+class ContextPort(Protocol):
+    """What a context needs of the worker around it."""
+
+    async def progress(self, lease: Lease, progress: Progress) -> None:
+        """Write a report of progress. Raises LeaseLost: stop the handler."""
+        ...
+
+    def progress_sync(self, lease: Lease, progress: Progress) -> None:
+        """Do the same for a handler on a thread."""
+        ...
+
+    def session(self) -> Block[Session]:
+        """Open a session on the ledger's database."""
+        ...
+
+    def async_session(self) -> AsyncBlock[AsyncSession]:
+        """Open an async session on the ledger's database."""
+        ...
+
+    def check_lease_in(self, connection: Connection, lease: Lease) -> None:
+        """Touch the job's row under its lease, inside a transaction. Raises LeaseLost."""
+        ...
+
+    def settle_in(self, connection: Connection, settlement: Settlement) -> Settled:
+        """Write the end of the attempt inside a transaction."""
+        ...
+
+    def mark_settled(self, lease: Lease, settled: Settled) -> None:
+        """Take note that the attempt is settled and committed: there is nothing left to write."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """The job, as far as its handler may see it."""
+
+    id: str
+    task: str
+    version: str
+    queue: str
+    attempt: int
+    """Counts from 1; an attempt that was handed back does not count."""
+    generation: int
+    """Raised when an operator requeues the job."""
+    priority: int
+    tenant: str | None
+    created_at: datetime
+    deadline_at: datetime | None
+    trace: str | None
+
+    @classmethod
+    def of(cls, claim: Claim) -> "JobInfo":
+        """Take what a handler may see from a claim."""
+        job = claim.job
+        return cls(
+            id=job.id,
+            task=job.task,
+            version=job.version,
+            queue=job.queue,
+            attempt=claim.lease.attempt,
+            generation=job.generation,
+            priority=job.priority,
+            tenant=job.tenant,
+            created_at=job.created_at,
+            deadline_at=job.deadline_at,
+            trace=job.trace,
+        )
+
+
+class TaskContext:
+    """The first parameter of a handler that is annotated with this class.
+
+    Lives for one attempt. Whatever it writes is fenced: once the lease is lost
+    it raises LeaseLost and changes nothing.
+    """
+
+    def __init__(
+        self,
+        job: JobInfo,
+        lease: Lease,
+        port: ContextPort,
+        *,
+        result: ResultCodec,
+        clock: Clock,
+        hard_timeout_seconds: float,
+        result_largest_bytes: int = codec.LARGEST_BYTES,
+    ) -> None:
+        """Begin the attempt now: the hard timeout counts from here."""
+        self._result_largest_bytes = result_largest_bytes
+        self.job: Final = job
+        self.logger: Final = JobLogger(job)
+        self._lease = lease
+        self._port = port
+        self._result = result
+        self._clock = clock
+        self._ends_at = clock.monotonic() + hard_timeout_seconds  # monotonic seconds
+        self._open: dict[int, _Ending] = {}
+
+    @classmethod
+    def of(
+        cls,
+        claim: Claim,
+        spec: TaskSpec,
+        port: ContextPort,
+        *,
+        clock: Clock,
+        hard_timeout_seconds: float,
+        result_largest_bytes: int = codec.LARGEST_BYTES,
+    ) -> "TaskContext":
+        """Make the context of a claimed job."""
+        return cls(
+            JobInfo.of(claim),
+            claim.lease,
+            port,
+            result=spec.result,
+            clock=clock,
+            hard_timeout_seconds=hard_timeout_seconds,
+            result_largest_bytes=result_largest_bytes,
+        )
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self.job.attempt
+
+    def remaining_seconds(self) -> float:
+        """Return the seconds left to the earlier of deadline and hard timeout; never negative."""
+        left = self._ends_at - self._clock.monotonic()
+        if self.job.deadline_at is not None:
+            left = min(left, (self.job.deadline_at - self._clock.now()).total_seconds())
+        return max(0.0, left)
+
+    def idempotency_key(self, step: str = "") -> str:
+        """Return a key for an outside receiver: the same over all attempts and requeues of this job.
+
+        32 hexadecimal characters; another one for each `step` name.
+        """
+        return codec.digest(f"{self.job.id}\0{step}")[:_KEY_LENGTH]
+
+    async def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Tell how far the job is; `text` is cut at 500 characters and readable by whoever sees the job."""
+        await self._port.progress(self._lease, _progress(done, total, text))
+
+    def progress_sync(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Do the same in a `def` handler."""
+        self._port.progress_sync(self._lease, _progress(done, total, text))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """Open a transaction on the ledger's database: what is written commits if the lease is still ours.
+
+        The fence is checked by the last statement before COMMIT, so the job's
+        row is locked for that moment only. LeaseLost rolls everything back.
+        """
+        async with self._port.async_session() as session:
+            ending = self._open.setdefault(id(session), _Ending())
+            try:
+                yield session
+                await session.flush()
+                connection = await session.connection()
+                await connection.run_sync(self._close_transaction, ending)
+                await session.commit()
+            except BaseException:
+                await session.rollback()
+                raise
+            finally:
+                del self._open[id(session)]
+        self._note(ending)
+
+    @contextmanager
+    def transaction_sync(self) -> Generator[Session]:
+        """Do the same in a `def` handler."""
+        with self._port.session() as session:
+            ending = self._open.setdefault(id(session), _Ending())
+            try:
+                yield session
+                session.flush()
+                self._close_transaction(session.connection(), ending)
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+            finally:
+                del self._open[id(session)]
+        self._note(ending)
+
+    def complete(self, session: AsyncSession | Session, result: object = None) -> None:
+        """Let the end of this transaction also complete the job, with this result.
+
+        Writes and completion commit together or not at all; the completion is
+        the last statement, whenever this is called inside the block. What the
+        handler returns afterwards is ignored. Raises InvalidResult at once,
+        and LeaseLost from the end of the block.
+        """
+        ending = self._open.get(id(session))
+        if ending is None:
+            raise InvalidOption(
+                job_id=self.job.id,
+                detail="complete() needs the session of an open transaction of this context",
+                hint="async with ctx.transaction() as session: ...; ctx.complete(session, result)",
+            )
+        ending.result = self._result.encode(result, largest_bytes=self._result_largest_bytes)
+
+    def _close_transaction(self, connection: Connection, ending: "_Ending") -> None:
+        if ending.result is None:
+            self._port.check_lease_in(connection, self._lease)
+            return
+        ending.settled = self._port.settle_in(connection, Settlement(self._lease, Completed(ending.result)))
+        if ending.settled.is_lost:
+            raise LeaseLost(job_id=self.job.id)
+
+    def _note(self, ending: "_Ending") -> None:
+        if ending.settled is not None:
+            self._port.mark_settled(self._lease, ending.settled)
+
+
+class JobLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs with the job's id, task and attempt, and the caller's own `extra` beside them."""
+
+    def __init__(self, job: JobInfo) -> None:
+        """Bind the job's names."""
+        super().__init__(_log, {"job_id": job.id, "task": job.task, "attempt": job.attempt})
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:  # noqa: ANN401 -- its parent's signature
+        """Join the job's names with what the caller passes as `extra`."""
+        return msg, {**kwargs, "extra": {**(kwargs.get("extra") or {}), **(self.extra or {})}}
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What is to happen, and happened, at the end of one transaction."""
+
+    result: str | None = None
+    settled: Settled | None = None
+
+
+def _progress(done: float, total: float | None, text: str) -> Progress:
+    if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
+        raise InvalidOption(detail=f"progress({done}, {total}) needs finite numbers")
+    return Progress(done, total, storable_text(text)[:LONGEST_PROGRESS_TEXT])

@@ -1,0 +1,87 @@
+"""What a caller may say about one request, beside its arguments."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from holdfast.jobs.errors import InvalidOption
+from holdfast.jobs.ids import is_job_id
+from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from holdfast.tasks.outbox import CallerTransaction
+
+LONGEST_DELAY_SECONDS: Final = 366 * 24 * 3600.0
+LONGEST_KEY: Final = 1_000
+LONGEST_NAME: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """When, where and how a job is to run. Times are judged by the database's clock.
+
+    Raises InvalidOption at construction for values that make no sense.
+    """
+
+    key: str | None = None
+    """The caller's name for this request, up to 1,000 characters: with the same task and key
+    a second request gets the first job."""
+    delay_seconds: float = 0.0
+    """Not before this much time has passed; up to 366 days."""
+    run_at: datetime | None = None
+    """Not before this instant; wins over `delay_seconds`."""
+    deadline_seconds: float | None = None
+    """No attempt begins later than so many seconds from now: the job is then quarantined(deadline)."""
+    deadline_at: datetime | None = None
+    """The same as an instant; wins over `deadline_seconds`."""
+    priority: int | None = None
+    """0 is first, 9 is last; None means 5."""
+    queue: str | None = None
+    """Another queue than the task's own."""
+    tenant: str | None = None
+    """On whose behalf; for fairness and limits."""
+    session: CallerTransaction | None = None
+    """Write inside this transaction; the job commits or vanishes with it."""
+    soft_timeout_seconds: float | None = None
+    """A tighter soft limit for this job alone."""
+    hard_timeout_seconds: float | None = None
+    """A tighter hard limit for this job alone."""
+    job_id: str | None = None
+    """An id of the caller's making: 1 to 255 printable characters. None makes a time-ordered UUID."""
+    trace: str | None = None
+    """The W3C trace parent of the caller."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, before anything is written."""
+        self._check_times()
+        self._check_texts()
+        if self.priority is not None and not HIGHEST_PRIORITY <= self.priority <= LOWEST_PRIORITY:
+            raise InvalidOption(detail=f"priority is {self.priority}, and must be from 0 (first) to 9 (last)")
+        if self.job_id is not None and not is_job_id(self.job_id):
+            raise InvalidOption(
+                detail="the job id must be 1 to 255 printable ASCII characters without spaces"
+            )
+
+    def _check_times(self) -> None:
+        for name in ("run_at", "deadline_at"):
+            instant = getattr(self, name)
+            if instant is not None and (not isinstance(instant, datetime) or instant.tzinfo is None):
+                raise InvalidOption(
+                    detail=f"{name} needs a datetime with a time zone, as in datetime.now(UTC)"
+                )
+        if not 0 <= self.delay_seconds <= LONGEST_DELAY_SECONDS:
+            raise InvalidOption(
+                detail=f"delay_seconds is {self.delay_seconds}, and must be from 0 to 366 days"
+            )
+        for name in ("deadline_seconds", "soft_timeout_seconds", "hard_timeout_seconds"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+                raise InvalidOption(detail=f"{name} is {seconds}, and must be more than 0")
+
+    def _check_texts(self) -> None:
+        for name, longest in (("key", LONGEST_KEY), ("queue", LONGEST_NAME), ("tenant", LONGEST_NAME)):
+            text = getattr(self, name)
+            if text is not None and not (0 < len(text) <= longest and text.isprintable()):
+                raise InvalidOption(detail=f"{name} must be 1 to {longest} printable characters")
+
+
+NO_OPTIONS: Final = Options()
