@@ -1,0 +1,51 @@
+"""What is counted of workers, rings and services."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+
+from holdfast.jobs import events
+from holdfast.monitoring.instruments import Handlers, Instruments
+from holdfast.monitoring.labels import BoundedLabels
+
+
+def worker_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Handlers:
+    """Make the metrics and say what each event adds to them."""
+    make = Instruments(registry)
+    dropped = make.counter("rings_dropped", "Rings that named nothing to run", "reason")
+    sent = make.counter("rings_sent", "Rings sent by the stager")
+    staged = make.counter("jobs_staged", "Scheduled jobs that became available")
+    messages = make.counter("messages_quarantined", "Messages that are no jobs", "queue", "reason")
+    dead = make.counter("workers_declared_dead", "Workers that stopped beating")
+    unsure = make.counter("lease_unsure", "Times the ledger was out of reach for a beat")
+    away = make.counter("lease_unsure_seconds", "Seconds the ledger was out of reach")
+    epochs = make.counter("broker_epochs", "Times the broker had lost its data")
+    failures = make.counter("service_failures", "Errors of background services", "service")
+
+    def quarantined(event: events.MessageQuarantined) -> None:
+        messages.labels(bounded("queue", event.queue), bounded("reason", event.reason)).inc()
+
+    return {
+        events.RingDropped: lambda event: dropped.labels(bounded("why", event.why)).inc(),
+        events.RingsSent: lambda event: sent.inc(event.count),
+        events.JobsStaged: lambda event: staged.inc(event.count),
+        events.MessageQuarantined: quarantined,
+        events.WorkerDeclaredDead: lambda _event: dead.inc(),
+        events.LeaseUnsure: lambda _event: unsure.inc(),
+        events.LeaseSure: lambda event: away.inc(max(0.0, event.away_seconds)),
+        events.LoopBlocked: _blocked(make, bounded),
+        events.EpochChanged: lambda _event: epochs.inc(),
+        events.ServiceFailed: lambda event: failures.labels(bounded("service", event.service)).inc(),
+    }
+
+
+def _blocked(make: Instruments, bounded: BoundedLabels) -> Callable[[events.LoopBlocked], None]:
+    times = make.counter("loop_blocked", "Times the event loop stood still", "task")
+    seconds = make.counter("loop_blocked_seconds", "Seconds the event loop stood still", "task")
+
+    def count(event: events.LoopBlocked) -> None:
+        task = bounded("task", event.task)
+        times.labels(task).inc()
+        seconds.labels(task).inc(max(0.0, event.seconds))
+
+    return count
