@@ -9,8 +9,8 @@ pydantic models are written the way pydantic writes them.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -99,13 +99,8 @@ def plain(value: object, path: str = "$", depth: int = 0) -> Json:
 
 def _rich(value: object, path: str, depth: int) -> Json:
     if isinstance(value, (pydantic.SecretStr, pydantic.SecretBytes)):
-        raise InvalidJson(
-            detail=f"{path} is a secret, and the ledger holds payloads in clear",
-            hint="Pass the name of the secret and read it in the handler.",
-        )
-    if isinstance(value, pydantic.BaseModel):
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        _refuse_secrets(fields, path)
+        raise _secret(path)
+    _refuse_secrets(value, path)
     if isinstance(value, _BY_PYDANTIC) or (is_dataclass(value) and not isinstance(value, type)):
         try:
             dumped = pydantic_core.to_jsonable_python(value, inf_nan_mode="constants", by_alias=True)
@@ -118,13 +113,32 @@ def _rich(value: object, path: str, depth: int) -> Json:
     )
 
 
-def _refuse_secrets(fields: Mapping[str, object], path: str) -> None:
+def _refuse_secrets(value: object, path: str) -> None:
     # Pydantic would write asterisks without a word, and the handler would get them.
-    for name, field in fields.items():
-        if isinstance(field, (pydantic.SecretStr, pydantic.SecretBytes)):
-            _rich(field, f"{path}.{name}", 0)
-        elif isinstance(field, pydantic.BaseModel):
-            _refuse_secrets({key: getattr(field, key) for key in type(field).model_fields}, f"{path}.{name}")
+    if isinstance(value, (pydantic.SecretStr, pydantic.SecretBytes)):
+        raise _secret(path)
+    for name, part in _parts(value):
+        _refuse_secrets(part, f"{path}{name}")
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, pydantic.BaseModel):
+        yield from ((f".{name}", getattr(value, name)) for name in type(value).model_fields)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from ((f".{field.name}", getattr(value, field.name)) for field in fields(value))
+    elif isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        yield from ((f".{name}", part) for name, part in mapping.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        items = cast("Iterable[object]", value)
+        yield from ((f"[{index}]", part) for index, part in enumerate(items))
+
+
+def _secret(path: str) -> InvalidJson:
+    return InvalidJson(
+        detail=f"{path} is a secret, and the ledger holds payloads in clear",
+        hint="Pass the name of the secret and read it in the handler.",
+    )
 
 
 def _mapping(value: Mapping[object, object], path: str, depth: int) -> dict[str, Json]:

@@ -20,6 +20,8 @@ PRINCIPAL: Final = "broker"
 _LONGEST_NAME: Final = 255
 _EMBEDS: Final = ("callbacks", "errbacks", "chain", "chord")
 _PAIR: Final = 2
+_LONGEST_LIMIT_SECONDS: Final = 1e9
+"""JSON knows larger numbers, and infinity by accident; a century is no limit any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,10 @@ def _arguments(payload: object) -> tuple[Sequence[Any], dict[str, Any]]:
     args, kwargs, embed = payload
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         raise _NotMapped("the arguments are no list, or the keywords no object")
+    if embed is not None and not isinstance(embed, dict):
+        raise _NotMapped("the embeds are no object")
     for name in _EMBEDS:
-        if isinstance(embed, dict) and cast("dict[str, object]", embed).get(name):
+        if cast("dict[str, object]", embed or {}).get(name):
             raise _NotMapped(f"unsupported:{name}: Celery's canvas over our tasks is not supported")
     return args, cast("dict[str, Any]", kwargs)
 
@@ -136,7 +140,10 @@ def _instant(name: str, value: object) -> datetime | None:
         instant = datetime.fromisoformat(str(value))
     except ValueError as error:
         raise _NotMapped(f"{name} is {str(value)[:80]!r}, which is no ISO 8601 instant") from error
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+    try:
+        return instant.astimezone(UTC) if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise _NotMapped(f"{name} is {str(value)[:80]!r}, beyond the calendar") from error
 
 
 def _limits(value: object) -> tuple[float | None, float | None]:
@@ -147,9 +154,11 @@ def _limits(value: object) -> tuple[float | None, float | None]:
     limits: list[object] = value
     for limit in limits:
         if limit is not None and (
-            isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit <= 0
+            isinstance(limit, bool)
+            or not isinstance(limit, (int, float))
+            or not 0 < limit <= _LONGEST_LIMIT_SECONDS
         ):
-            raise _NotMapped("timelimit holds what is no positive number of seconds")
+            raise _NotMapped(f"timelimit holds what is no number of seconds up to {_LONGEST_LIMIT_SECONDS:g}")
     hard, soft = (None if limit is None else float(cast("float", limit)) for limit in limits)
     return hard, soft
 

@@ -86,7 +86,7 @@ class Heartbeat:
         while not self._stop.wait(self._beat_seconds):
             try:
                 is_alive = self._ledger.beat(self._worker_id)
-            except LedgerError as error:
+            except Exception as error:  # noqa: BLE001 -- a heartbeat that ended would be a dead worker that works on
                 self._miss(error)
                 continue
             if not is_alive:
@@ -95,11 +95,12 @@ class Heartbeat:
             self._hit()
             self._judge_others()
 
-    def _miss(self, error: LedgerError) -> None:
+    def _miss(self, error: Exception) -> None:
         self._observer.forget()
         if self._unsure_since is None:
             self._unsure_since = self._clock.monotonic()
-            self._events.emit(LeaseUnsure(worker_id=self._worker_id, error=error.code))
+            code = error.code if isinstance(error, LedgerError) else type(error).__name__
+            self._events.emit(LeaseUnsure(worker_id=self._worker_id, error=code))
         self._on_unsure()
 
     def _hit(self) -> None:
@@ -115,6 +116,5 @@ class Heartbeat:
             for worker in self._observer.look(self._ledger.workers(), self._clock.monotonic()):
                 if self._ledger.declare_dead(worker.id, worker.beat_seq):
                     self._events.emit(WorkerDeclaredDead(worker_id=worker.id, name=worker.name))
-        except LedgerError:
-            # The next beat finds out whether the ledger is away.
+        except Exception:  # noqa: BLE001 -- the next beat finds out whether the ledger is away
             self._observer.forget()

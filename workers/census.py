@@ -29,14 +29,22 @@ class Birth:
 def birth_of_self() -> Birth:
     """Describe this process."""
     pid = os.getpid()
-    return Birth(_machine_id(), pid, _start_of(pid) or "")
+    try:
+        started = _start_of(pid)
+    except OSError:
+        started = None
+    return Birth(_machine_id(), pid, started or "")
 
 
 def is_proved_dead(birth: Birth, here: Birth) -> bool:
     """Tell whether a process of this same machine and namespace is certainly gone; False when in doubt."""
     if not here.machine_id or birth.machine_id != here.machine_id or not birth.started_marker:
         return False
-    return _start_of(birth.pid) != birth.started_marker
+    try:
+        return _start_of(birth.pid) != birth.started_marker
+    except OSError:
+        # Too many open files, no permission: that says nothing about the other process.
+        return False
 
 
 def proved_dead(births: Sequence[Birth], here: Birth) -> list[Birth]:
@@ -53,12 +61,26 @@ def _machine_id() -> str:
 
 
 def _start_of(pid: int) -> str | None:
+    """Return when a process began, None if it is gone; raises OSError when that cannot be known."""
     try:
         stat = Path(_STAT.format(pid=pid)).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
+        if _is_there(pid):
+            # /proc may hide the processes of others (hidepid).
+            raise
         return None
     fields = stat.rpartition(")")[2].split()
     # A zombie holds its pid but runs nothing any more.
     if fields[:1] == ["Z"]:
         return None
-    return fields[_START_TIME_FIELD] if len(fields) > _START_TIME_FIELD else None
+    return fields[_START_TIME_FIELD]
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,20 +1,27 @@
 """How a worker's parts are put together from the settings."""
 
-import secrets
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, cast
 
-from celery import Celery, Task
+from celery import Celery, Task, signals
 from kombu import Connection, Exchange, Queue
 
 from holdfast import __version__, celeryconfig
+from holdfast.health.broker import BrokerCheck
+from holdfast.health.database import DatabaseCheck
+from holdfast.health.reporter import Reporter
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.events import Events
 from holdfast.jobs.ids import WorkerId
 from holdfast.ledger import Ledger, connect
+from holdfast.monitoring.flower.composition import prepare_if_invoked, secrets_of
+from holdfast.monitoring.levels import Levels
+from holdfast.monitoring.logs import LogEvents, configure_logging
+from holdfast.monitoring.metrics import Metrics
 from holdfast.settings import Settings
 from holdfast.tasks import agents, ambient, health, results
 from holdfast.tasks.client import Client
@@ -23,9 +30,13 @@ from holdfast.tasks.modules import load_modules
 from holdfast.tasks.registry import Registry, registry
 from holdfast.tasks.task import Task as JobTask
 from holdfast.workers.celery_view import RequestStack
+from holdfast.workers.forwarding import forwarder
 from holdfast.workers.intake import Adopter, Intake
+from holdfast.workers.node import HoldfastWorker
+from holdfast.workers.probes import MetricsPage, Probes
 from holdfast.workers.redis_channel import Channel
 from holdfast.workers.runtime import Outfit, Runtime, WorkerConfig
+from holdfast.workers.runtime_vitals import RuntimeVitals
 from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
 from holdfast.workers.services.leader import Leadership
 from holdfast.workers.services.pruner import Pruner
@@ -33,9 +44,13 @@ from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.services.stager import Stager
 from holdfast.workers.services.undertaker import Undertaker
+from holdfast.workers.vitals import VitalLimits
 
 _SWEEPS_PER_LEASE: Final = 4
 _EPOCH_SECONDS: Final = 5.0
+_LONGEST_ERROR: Final = 500
+_MISSED_BEATS: Final = 3
+_MISSED_LOOKS: Final = 4
 
 
 class HoldfastApp(Celery):
@@ -45,6 +60,11 @@ class HoldfastApp(Celery):
     registry: Registry
     events_bus: Events
     ambient: ExitStack
+
+    @cached_property
+    def Worker(self) -> Any:  # noqa: N802 -- Celery's name for the class it starts
+        """The class of worker programs of this application."""
+        return self.subclass_with_self(HoldfastWorker)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -62,7 +82,9 @@ def make_worker_app(settings: Settings) -> HoldfastApp:
     app.conf.update(celeryconfig.config(settings))
     app.settings = settings
     app.registry = registry
-    app.events_bus = Events()
+    app.events_bus = Events(LogEvents())
+    signals.setup_logging.connect(partial(_set_up_logging, settings), weak=False)
+    prepare_if_invoked(settings)
     app.ambient = ExitStack()
     load_modules([agents.__name__, *settings.task_modules])
     for task in registry:
@@ -111,7 +133,15 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
     doorbell = Doorbell(
         app, ledger_id=ledger.ledger_id, queue_prefix=names.queue_prefix, quorum=broker.kind == "rabbitmq"
     )
-    adopter = Adopter(ledger, doorbell, app.registry, adopts=settings.adopts, events=events, source=hostname)
+    adopter = Adopter(
+        ledger,
+        doorbell,
+        app.registry,
+        adopts=settings.adopts,
+        forward=forwarder(app, app.registry, names.plain_queue),
+        events=events,
+        source=hostname,
+    )
     config = _worker_config(settings, slots=slots, hostname=hostname)
     runtime = Runtime(
         config,
@@ -125,18 +155,20 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             adopter=adopter,
             intake=_intake(app, adopter),
             services=lambda runtime: _services(app, runtime, doorbell),
+            probes=lambda runtime: _probes(app, runtime),
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
     app.ambient.enter_context(ambient.use(Client(ledger, doorbell, events=events, registry=app.registry)))
-    Channel.on_unreadable = lambda queue, raw, error: runtime.quarantine_raw(queue, raw, repr(error)[:500])
+    Channel.on_unreadable = lambda queue, raw, error: runtime.strays.put_bytes_aside(
+        queue, raw, repr(error)[:_LONGEST_ERROR]
+    )
     return runtime
 
 
 def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerConfig:
     return WorkerConfig(
-        # The random part keeps two workers of one host name apart (B5).
-        name=f"{hostname}.{secrets.token_hex(3)}",
+        name=hostname,
         version=__version__,
         host=socket.gethostname(),
         queues=settings.queues,
@@ -148,6 +180,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         unsure_limit_seconds=settings.unsure_limit_seconds,
         grace_seconds=settings.shutdown_grace_seconds,
         hard_timeout_seconds=settings.hard_timeout_seconds,
+        reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
     )
 
 
@@ -215,6 +248,50 @@ def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[Se
         thread("holdfast-undertaker", everywhere, lambda: True),
         thread("holdfast-epoch", [watch], lambda: True),
     ]
+
+
+def _set_up_logging(settings: Settings, **_: object) -> None:
+    # A receiver of this signal is what makes Celery leave logging alone.
+    is_terminal = bool(sys.stderr.isatty())
+    configure_logging(
+        as_json=settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal),
+        level=settings.log_level,
+        secrets=secrets_of(settings),
+    )
+
+
+def _probes(app: HoldfastApp, runtime: Runtime) -> Probes:
+    settings, clock = app.settings, SystemClock()
+    reporter = Reporter(
+        [
+            DatabaseCheck(lambda: app.ledger),
+            BrokerCheck(app, timeout_seconds=settings.health_timeout_seconds),
+        ],
+        deadline_seconds=settings.health_timeout_seconds,
+        fresh_seconds=settings.health_cache_seconds,
+        clock=clock,
+    )
+    return Probes(
+        RuntimeVitals(runtime, reporter.report, clock),
+        limits=VitalLimits(
+            loop_seconds=settings.loop_stall_limit_seconds,
+            broker_seconds=_MISSED_LOOKS * _EPOCH_SECONDS,
+            ledger_seconds=_MISSED_BEATS * settings.beat_seconds + settings.database_connect_timeout_seconds,
+        ),
+        host=settings.probe_host,
+        port=settings.probe_port,
+        heartbeat_file=settings.heartbeat_path,
+        metrics=_metrics(app, runtime) if settings.metrics_enabled else None,
+    )
+
+
+def _metrics(app: HoldfastApp, runtime: Runtime) -> MetricsPage:
+    def levels() -> Levels:
+        return Levels(runtime.gate.slots, len(runtime.gate.running), app.ledger.counts())
+
+    metrics = Metrics(levels)
+    app.events_bus.add(metrics)
+    return metrics.page
 
 
 def _witness(settings: Settings, ledger_id: str) -> Witness:

@@ -6,14 +6,20 @@ happen away from the hub's thread, so a slow database does not stop the loop.
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
 
 from holdfast.jobs.state import QuarantineReason
 
 _log: Final = logging.getLogger(__name__)
 _LONGEST_DETAIL: Final = 500
+_FIRST_PAUSE_SECONDS: Final = 0.25
+
+
+_StockBlueprint: Any = Consumer.Blueprint
+_DELAYED_DELIVERY: Final = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
 
 class HoldfastConsumer(Consumer):
@@ -24,6 +30,13 @@ class HoldfastConsumer(Consumer):
     in the quarantine, and a cold shutdown hands jobs back instead of
     cancelling them.
     """
+
+    class Blueprint(_StockBlueprint):  # type: ignore[misc]  # the stubs call it a variable
+        """The stock steps but one: no message of ours has a delay, and the step warns about it."""
+
+        default_steps: ClassVar[list[str]] = [
+            step for step in _StockBlueprint.default_steps if step != _DELAYED_DELIVERY
+        ]
 
     connection_errors: tuple[type[BaseException], ...]
     call_soon_ack: Callable[..., object]
@@ -41,6 +54,22 @@ class HoldfastConsumer(Consumer):
     def max_prefetch_count(self) -> int:
         """Return the window, which does not grow with the slots."""
         return int(self.pool.ring_window)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, trying for ever with short pauses; Celery's own grow to half a minute."""
+
+        def tell(error: BaseException, pause_seconds: float) -> None:
+            _log.warning("the broker does not answer (%r); next try in %.1f s", error, pause_seconds)
+
+        conn.ensure_connection(
+            tell,
+            interval_start=_FIRST_PAUSE_SECONDS,
+            interval_step=_FIRST_PAUSE_SECONDS,
+            interval_max=self.pool.runtime.config.reconnect_longest_seconds,
+            callback=maybe_shutdown,
+        )
+        self.first_connection_attempt = False
+        return conn
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Wrap the stock handler so that nothing but a lost connection leaves it."""
@@ -60,6 +89,11 @@ class HoldfastConsumer(Consumer):
 
         return take_guarded
 
+    def on_ready(self) -> None:
+        """Tell Celery, and our runtime."""
+        super().on_ready()
+        self.pool.runtime.on_ready()
+
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Quarantine what is no task message at all."""
         del body
@@ -68,7 +102,7 @@ class HoldfastConsumer(Consumer):
     def on_unknown_task(self, body: Any, message: Any, exc: BaseException) -> None:
         """Let a ring for a task that we do not know go, and quarantine anything else."""
         del body, exc
-        self.pool.runtime.take_unknown_task(message, self._rejecter(message))
+        self.pool.runtime.strays.take_unknown_task(message, self._rejecter(message))
 
     def on_invalid_task(self, body: Any, message: Any, exc: BaseException) -> None:
         """Quarantine a message whose headers or body make no task."""
@@ -84,7 +118,7 @@ class HoldfastConsumer(Consumer):
         self.pool.begin_drain()
 
     def _put_aside(self, message: Any, reason: QuarantineReason, detail: str) -> None:
-        self.pool.runtime.quarantine(message, reason, detail[:_LONGEST_DETAIL], self._rejecter(message))
+        self.pool.runtime.strays.put_aside(message, reason, detail[:_LONGEST_DETAIL], self._rejecter(message))
 
     def _rejecter(self, message: Any) -> Callable[[], object]:
         return lambda: self.call_soon_ack(message.reject_log_error, _log, self.connection_errors)

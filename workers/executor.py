@@ -9,12 +9,19 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from holdfast.jobs import outcome
 from holdfast.jobs.clock import Clock, random_fraction
-from holdfast.jobs.errors import AttemptTimeout, JobError, LeaseLost, PayloadTooLarge, UnknownTask
-from holdfast.jobs.events import Events, JobClaimed, JobHandedBack, JobSettled, LeaseWasLost
+from holdfast.jobs.errors import AttemptTimeout, LeaseLost, LedgerError, UnknownTask
+from holdfast.jobs.events import (
+    Events,
+    JobClaimed,
+    JobHandedBack,
+    JobSettled,
+    LeaseWasLost,
+    ServiceFailed,
+)
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Settled, Settlement
 from holdfast.jobs.outcome import Completed, Outcome, Quarantine
@@ -27,6 +34,8 @@ from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import LedgerWriter
+
+_LONGEST_ERROR: Final = 500
 
 
 class Watcher(Protocol):
@@ -96,8 +105,13 @@ class Executor:
             self._on_abandoned(attempt)
             return
         attempt.is_settling = True
-        settled = await self._settle(attempt, verdict)
-        self._announce_end(attempt, verdict, settled)
+        try:
+            settled = await self._settle(attempt, verdict)
+        except LedgerError as error:
+            # The row stays ours and running: the reconciliation finds that nobody holds it.
+            self._events.emit(ServiceFailed(service="executor", error=str(error)[:_LONGEST_ERROR]))
+            settled = None
+        self._announce_end(attempt, _as_written(verdict, settled), settled)
 
     async def _judge(self, attempt: RunningAttempt) -> "Outcome | _Handed | _Lost":
         job = attempt.claim.job
@@ -107,7 +121,7 @@ class Executor:
             return Quarantine(QuarantineReason.UNKNOWN_TASK, Failure.of(error))
         try:
             arguments = spec.signature.load(job.arguments)
-        except JobError as error:
+        except Exception as error:  # noqa: BLE001 -- a type's own validator may raise anything
             return Quarantine(QuarantineReason.INVALID_PAYLOAD, Failure.of(error))
         try:
             value = await self._run_handler(attempt, spec, arguments)
@@ -172,6 +186,9 @@ class Executor:
                 return context.run(call)
             except (SystemExit, KeyboardInterrupt) as error:
                 raise _HandlerExit(repr(error)) from error
+            except StopIteration as error:
+                # A future of asyncio refuses it, and would never end; a coroutine does the same by itself.
+                raise RuntimeError("the handler raised StopIteration") from error
 
         context = contextvars.copy_context()
         inner = self._threads.submit(body)
@@ -191,7 +208,11 @@ class Executor:
             if why is Interrupt.DRAIN:
                 return _Handed()
             error = _timed_out(attempt, spec, error)
-        return decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
+        try:
+            return decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
+        except Exception as fault:  # noqa: BLE001 -- an exception whose own text cannot be read is judged all the same
+            failure = Failure(type=type(error).__qualname__, message=f"cannot be described: {fault!r}")
+            return Quarantine(QuarantineReason.PERMANENT, failure)
 
     async def _settle(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> Settled | None:
         lease = attempt.lease
@@ -204,10 +225,10 @@ class Executor:
                 answers = await asyncio.shield(
                     self._writer.call(lambda ledger: ledger.hand_back([lease], "drain"))
                 )
-                return answers[0] if answers else None
+                settled = answers[0]
             case _:
                 settled = await asyncio.shield(self._writer.settle(Settlement(lease, verdict)))
-                return None if settled.is_lost else settled
+        return None if settled.is_lost else settled
 
     def _announce_start(self, attempt: RunningAttempt) -> None:
         job, lease = attempt.claim.job, attempt.lease
@@ -251,8 +272,28 @@ def _hard_limit(attempt: RunningAttempt, spec: TaskSpec) -> float:
 def _judge_value(spec: TaskSpec, value: object) -> Outcome:
     try:
         return Completed(spec.result.encode(value))
-    except (JobError, PayloadTooLarge) as error:
+    except Exception as error:  # noqa: BLE001 -- a result's own serializer may raise anything
         return Quarantine(QuarantineReason.INVALID_RESULT, Failure.of(error))
+
+
+def _as_written(verdict: "Outcome | _Handed | _Lost", settled: Settled | None) -> "Outcome | _Handed | _Lost":
+    """Name the end that the ledger wrote, where that is not the one that was asked for."""
+    if settled is None:
+        return _Lost()
+    match settled.state:
+        case JobState.COMPLETED if not isinstance(verdict, Completed):
+            # Completed inside the handler's own transaction; whatever came after it does not count.
+            return Completed("null")
+        case JobState.CANCELLED if not isinstance(verdict, outcome.Cancel):
+            # A cancel was pending, and beats every outcome that is not final (B19).
+            return outcome.Cancel(reason="cancelled while it ran")
+        case JobState.QUARANTINED if not isinstance(verdict, Quarantine):
+            # The database refused the result, or another try would miss the end; the row says which.
+            is_result = isinstance(verdict, Completed)
+            reason = QuarantineReason.INVALID_RESULT if is_result else QuarantineReason.DEADLINE
+            return Quarantine(reason, getattr(verdict, "failure", None))
+        case _:
+            return verdict
 
 
 def _timed_out(attempt: RunningAttempt, spec: TaskSpec, error: BaseException) -> AttemptTimeout:

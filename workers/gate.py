@@ -1,9 +1,10 @@
 """The gate: a ring comes in, a slot is free, the job is claimed; only then is the ring acknowledged."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from holdfast.jobs.clock import Clock, random_fraction
 from holdfast.jobs.errors import LeaseLost, LedgerError
@@ -21,6 +22,7 @@ STALE_RING_SECONDS: Final = 60.0
 """A ring that waited so long for a slot is given up, and the ledger rings again (B29)."""
 
 Run = Callable[[RunningAttempt], Awaitable[None]]
+T = TypeVar("T")
 
 
 class Gate:
@@ -55,8 +57,9 @@ class Gate:
         self._claiming: list[ClaimRequest] = []
         self._in_doubt: tuple[list[ClaimRequest], list[RingTicket]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[object]] = set()
-        self._executions: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._executions: set[asyncio.Task[Any]] = set()
+        self._claims: set[asyncio.Task[Any]] = set()
         self._last_ring_at = 0.0
         self._was_full = False
         self._pump_is_due = False
@@ -98,10 +101,14 @@ class Gate:
         doubtful = self._in_doubt[0] if self._in_doubt is not None else []
         return {request.token for request in (*self._claiming, *doubtful)}
 
-    def forget_rings(self) -> None:
-        """Drop the rings of a lost broker connection; they cannot be acknowledged any more."""
-        self._incoming.clear()
-        self._waiting.clear()
+    def forget_rings(self, received_before: float) -> None:
+        """Drop the rings of a lost broker connection; they cannot be acknowledged any more.
+
+        `received_before` is monotonic seconds: rings of the next connection may be here already.
+        """
+        self._take_incoming()
+        left = [ticket for ticket in self._waiting if ticket.received_at >= received_before]
+        self._waiting = deque(left)
 
     def resume(self) -> None:
         """Claim again after the ledger was away."""
@@ -115,31 +122,43 @@ class Gate:
         if self.is_closed:
             self.close()
             return
-        if self.is_suspended or self._claiming or not self._waiting or self.free <= 0:
+        if self.is_suspended or self._claiming:
             return
-        batch = [
-            self._waiting.popleft() for _ in range(min(self.free, len(self._waiting), MOST_CLAIMED_AT_ONCE))
-        ]
-        requests = [ClaimRequest(ticket.token, ticket.job_id) for ticket in self._drop_doubles(batch)]
+        if self._in_doubt is not None:
+            # Before any other claim: what it was granted holds slots already.
+            requests, tickets = self._in_doubt
+            self._in_doubt = None
+        else:
+            tickets = self._next_tickets()
+            requests = [ClaimRequest(ticket.token, ticket.job_id) for ticket in tickets]
         if requests:
-            self._claiming = requests
-            self._spawn(self._claim(requests, batch))
+            self._begin_claim(requests, tickets)
+
+    def _begin_claim(
+        self, requests: list[ClaimRequest], tickets: list[RingTicket]
+    ) -> "asyncio.Task[list[Claim]]":
+        self._claiming = requests
+        claim = self._spawn(self._claim(requests, tickets))
+        self._claims.add(claim)
+        claim.add_done_callback(self._claims.discard)
+        return claim
 
     def _take_incoming(self) -> None:
         while self._incoming:
             self._waiting.append(self._incoming.popleft())
             self._last_ring_at = self._clock.monotonic()
 
-    def _drop_doubles(self, batch: list[RingTicket]) -> list[RingTicket]:
+    def _next_tickets(self) -> list[RingTicket]:
+        most = min(self.free, MOST_CLAIMED_AT_ONCE)
         fresh: dict[JobId, RingTicket] = {}
-        for ticket in batch:
+        while self._waiting and len(fresh) < most:
+            ticket = self._waiting.popleft()
             if ticket.job_id in self.running or ticket.job_id in fresh:
                 ticket.ack()
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="already here"))
             else:
                 fresh[ticket.job_id] = ticket
-        batch[:] = list(fresh.values())
-        return batch
+        return list(fresh.values())
 
     async def _claim(self, requests: list[ClaimRequest], tickets: list[RingTicket]) -> list[Claim]:
         try:
@@ -166,7 +185,14 @@ class Gate:
 
     def _admit(self, claims: list[Claim], tickets: list[RingTicket]) -> None:
         for claim in claims:
+            if claim.lease.job_id in self.running:
+                # An execution that lost its lease has not ended here; two of one job must not meet (B17).
+                self._spawn(self._give_back(claim))
+                continue
             attempt = RunningAttempt(claim, self._clock.monotonic())
+            if self.is_closed:
+                # The claim was under way when the drain began.
+                attempt.interrupt(Interrupt.DRAIN)
             self.running[claim.lease.job_id] = attempt
             execution = self._spawn(self._execute(attempt))
             self._executions.add(execution)
@@ -185,24 +211,27 @@ class Gate:
                 self.running.pop(attempt.lease.job_id, None)
                 self._pump()
 
+    async def _give_back(self, claim: Claim) -> None:
+        # If this fails, the reconciliation finds a row that nobody holds.
+        with contextlib.suppress(LedgerError):
+            await self._writer.call(lambda ledger: ledger.hand_back([claim.lease], "not ended here yet"))
+
     async def _watch_quiet(self) -> None:
         while not self.is_closed:
             await asyncio.sleep(QUIET_SECONDS * (0.75 + 0.5 * random_fraction()))
             self._give_up_stale_rings()
-            if self._in_doubt is not None and not self.is_suspended and not self._claiming:
-                requests, tickets = self._in_doubt
-                self._in_doubt = None
-                self._claiming = requests
-                await self._claim(requests, tickets)
+            self._pump()
             while self._is_quiet():
                 wanted = min(self.free, MOST_CLAIMED_AT_ONCE)
                 requests = [ClaimRequest(new_lease_token()) for _ in range(wanted)]
-                self._claiming = requests
-                if len(await self._claim(requests, [])) < wanted:
+                if len(await self._begin_claim(requests, [])) < wanted:
                     break
 
     def _is_quiet(self) -> bool:
         if self.is_closed or self.is_suspended or self._claiming or self._waiting or self.free <= 0:
+            return False
+        if any(attempt.interrupted is Interrupt.LEASE_LOST for attempt in self.running.values()):
+            # Its job may be the next one in the ledger, and must not start here before it has ended (B17).
             return False
         return self._clock.monotonic() - self._last_ring_at >= QUIET_SECONDS
 
@@ -230,7 +259,7 @@ class Gate:
             self._was_full = is_full
             self._on_room(not is_full)
 
-    def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         if self._loop is None:
             raise RuntimeError("the gate was not started")
         task = self._loop.create_task(work)
@@ -240,9 +269,9 @@ class Gate:
 
     async def settle_down(self, timeout_seconds: float | None) -> None:
         """Wait until no attempt runs that can still end, or until time is up (None: as long as it takes)."""
-        while self._executions and timeout_seconds != 0:
+        while (busy := self._executions | self._claims) and timeout_seconds != 0:
             started = self._clock.monotonic()
-            await asyncio.wait(self._executions, timeout=timeout_seconds)
+            await asyncio.wait(busy, timeout=timeout_seconds)
             if timeout_seconds is not None:
                 timeout_seconds = max(0.0, timeout_seconds - (self._clock.monotonic() - started))
 

@@ -27,8 +27,14 @@ class HubLink:
         self._dispatcher: Callable[[], Any] = _no_dispatcher
 
     def attach(self, hub: KombuHub) -> None:
-        """Use this hub from now on."""
+        """Use this hub from now on; called again after each reconnect.
+
+        A hub that broke off in the middle of its callbacks has forgotten the
+        others, ours perhaps among them: so what waits is asked for anew.
+        """
         self._hub = hub
+        self._is_due = False
+        self.wake()
 
     def detach(self) -> None:
         """Stop using the hub: it turns no more while Celery stops the pool."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kombu import Connection, Consumer, Queue
 
-from holdfast.jobs.errors import LedgerUnavailable
+from holdfast.jobs.errors import BrokerUnavailable, LedgerUnavailable
 from holdfast.jobs.events import Events, JobAdopted, MessageQuarantined, ServiceFailed
 from holdfast.jobs.job import NewJob, Ring
 from holdfast.jobs.state import QuarantineReason
@@ -37,10 +37,16 @@ class Adopter:
         registry: Registry,
         *,
         adopts: bool,
+        forward: Callable[[Any], bool],
         events: Events,
         source: str,
     ) -> None:
-        """Adopt into this ledger; `adopts` is for tasks that do not say it themselves."""
+        """Adopt into this ledger; `adopts` is for tasks that do not say it themselves.
+
+        `forward` is asked first: it sends a message for a plain Celery task to
+        where those run, and tells whether it was one. It may raise BrokerUnavailable.
+        """
+        self._forward = forward
         self._ledger = ledger
         self._doorbell = doorbell
         self._registry = registry
@@ -51,9 +57,15 @@ class Adopter:
     def take(self, queue: str, message: Any) -> None:
         """Adopt, refuse or quarantine one message; afterwards it may be acknowledged."""
         try:
-            foreign = ForeignMessage(message.headers or {}, message.payload, _priority(message))
-        except Exception as error:  # noqa: BLE001 -- decoding runs over whatever somebody put on the queue
+            self._take(queue, message)
+        except (LedgerUnavailable, BrokerUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 -- a message that is kept for no good reason comes again for ever
             self.put_aside(queue, QuarantineReason.UNDECODABLE, repr(error), raw_of(message))
+
+    def _take(self, queue: str, message: Any) -> None:
+        foreign = ForeignMessage(message.headers or {}, message.payload, _priority(message))
+        if self._forward(message):
             return
         match read(foreign, self._registry, adopts=self._adopts):
             case Adoptable(job=job, digest=digest):
@@ -137,14 +149,14 @@ class Intake:
     def _take(self, message: Any) -> None:
         try:
             self._adopter.take(self._queue.name, message)
-        except LedgerUnavailable as error:
+        except (LedgerUnavailable, BrokerUnavailable) as error:
             # Not acknowledged: closing the connection gives it back.
             raise _AwayError from error
         message.ack()
 
 
 class _AwayError(Exception):
-    """The ledger cannot be reached, so nothing may be acknowledged."""
+    """Ledger or broker cannot be reached, so nothing may be acknowledged."""
 
 
 def raw_of(message: Any) -> bytes:

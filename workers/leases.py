@@ -63,7 +63,8 @@ class LeaseKeeper:
             self._gate.resume()
         for row in rows:
             attempt = before.get(row.token)
-            if attempt is not None and row.cancel_requested:
+            if attempt is not None and row.cancel_requested and attempt.interrupted is None:
+                # Once: a second cancellation would end what the handler does to end in good order.
                 attempt.interrupt(Interrupt.CANCEL)
         await self._check_missing(before, {row.token for row in rows})
         await self._hand_back_strays(rows, set(before) | under_way)
@@ -72,7 +73,10 @@ class LeaseKeeper:
         missing = [
             attempt
             for token, attempt in before.items()
-            if token not in known and not attempt.is_settling and attempt.lease.job_id in self._gate.running
+            if token not in known
+            and not attempt.is_settling
+            and attempt.interrupted is not Interrupt.LEASE_LOST
+            and attempt.lease.job_id in self._gate.running
         ]
         if not missing:
             return

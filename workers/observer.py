@@ -19,9 +19,9 @@ class Observer:
     """Watches the beats of the fleet.
 
     A worker is dead when the same `beat_seq` was seen for a whole lease while
-    this observer's own beats succeeded without a gap. If more than half of a
-    fleet of more than two looks dead at once, the sweep waits one lease more:
-    that is more likely an outage than a massacre.
+    this observer's own beats succeeded without a gap. If more than half of the
+    others, and more than two, look dead at once, the sweep waits one lease
+    more: that is more likely an outage than a massacre.
     """
 
     def __init__(self, self_id: WorkerId, *, lease_seconds: float) -> None:
@@ -30,6 +30,7 @@ class Observer:
         self._lease_seconds = lease_seconds
         self._seen: dict[WorkerId, _Seen] = {}
         self._patience_until: float | None = None
+        self._looked_at: float | None = None
 
     def forget(self) -> None:
         """Start anew: our own beats had a gap, so what looked old may only be our own absence."""
@@ -37,7 +38,14 @@ class Observer:
         self._patience_until = None
 
     def look(self, workers: Sequence[WorkerRow], now: float) -> list[WorkerRow]:
-        """Note the beats of all live workers at monotonic `now`; return those that are dead."""
+        """Note the beats of all live workers at monotonic `now`; return those that are dead.
+
+        After a gap of half a lease since the last look everything begins anew:
+        whoever froze us, a stopped container for one, may have frozen them.
+        """
+        if self._looked_at is not None and now - self._looked_at >= self._lease_seconds / 2:
+            self.forget()
+        self._looked_at = now
         others = [worker for worker in workers if worker.is_alive and worker.id != self._self_id]
         known = {worker.id for worker in others}
         for gone in [worker_id for worker_id in self._seen if worker_id not in known]:

@@ -6,8 +6,9 @@ are plain Celery tasks, and they run through its own tracer on a thread, so
 that `self.retry()`, canvas and time of acknowledgement stay Celery's.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
 
@@ -52,6 +53,7 @@ class AsyncioPool(BasePool):
         hostname = options.get("initargs", (None, ""))[1]
         self.runtime = self.app.make_runtime(slots=self.limit, hostname=str(hostname))
         self._plain = DaemonThreads(self.runtime.config.threads, name="holdfast-plain")
+        self._calls: set[Future[None]] = set()
         self._is_stopped = False
 
     @property
@@ -78,19 +80,20 @@ class AsyncioPool(BasePool):
         **_: Any,
     ) -> PlainCall:
         """Run a plain Celery task on a thread."""
-        return PlainCall(
-            self._plain.submit(
-                partial(
-                    self._run_plain,
-                    target,
-                    tuple(args),
-                    dict(kwargs),
-                    accept_callback,
-                    callback,
-                    error_callback,
-                )
+        call = self._plain.submit(
+            partial(
+                self._run_plain,
+                target,
+                tuple(args),
+                dict(kwargs),
+                accept_callback,
+                callback,
+                error_callback,
             )
         )
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return PlainCall(call)
 
     def _run_plain(  # noqa: PLR0917 -- what Celery wants to be told
         self,
@@ -107,7 +110,7 @@ class AsyncioPool(BasePool):
                 target,
                 args,
                 kwargs,
-                callback=None if succeeded is None else lambda value: hub.post(lambda: succeeded(value)),
+                callback=lambda value: hub.post(lambda: _tell(value, succeeded, failed)),
                 accept_callback=None
                 if accepted is None
                 else lambda pid, at: hub.post(lambda: accepted(pid, at)),
@@ -116,6 +119,10 @@ class AsyncioPool(BasePool):
             if failed is not None:
                 info = ExceptionInfo()
                 hub.post(lambda: failed(info))
+
+    def _wait_for_plain(self, ends_at: float) -> None:
+        # They were acknowledged when they began, so nobody else would run them.
+        wait(self._calls, timeout=max(0.0, ends_at - time.monotonic()))
 
     def begin_drain(self) -> None:
         """Claim nothing more. Safe in a signal handler."""
@@ -126,14 +133,16 @@ class AsyncioPool(BasePool):
         self.begin_drain()
 
     def on_stop(self) -> None:
-        """Wait for the running jobs within the grace, hand the rest back, and leave. On the main thread."""
+        """Wait for what runs within the grace, hand our jobs back, and leave. On the main thread."""
         if self._is_stopped:
             return
         self._is_stopped = True
+        ends_at = time.monotonic() + self.runtime.config.grace_seconds
         self.begin_drain()
         self.runtime.hub.detach()
         self._plain.close()
         self.runtime.stop()
+        self._wait_for_plain(ends_at)
 
     def on_terminate(self) -> None:
         """Do the same as `on_stop`: a cold shutdown differs in nothing that a job could feel."""
@@ -155,3 +164,11 @@ class AsyncioPool(BasePool):
             "threads": self.runtime.config.threads,
             "ring-window": self.ring_window,
         }
+
+
+def _tell(value: Any, succeeded: Callable[..., Any] | None, failed: Callable[..., Any] | None) -> None:
+    # Celery hands over an ExceptionInfo for what is no Exception, sys.exit() for one, where a result
+    # belongs; the request cannot unpack it, and would stay among the active ones for ever.
+    told = failed if isinstance(value, ExceptionInfo) else succeeded
+    if told is not None:
+        told(value)

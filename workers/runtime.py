@@ -7,20 +7,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from celery import Celery
 
 from holdfast.jobs.clock import Clock
 from holdfast.jobs.errors import JobNotFound, LedgerError
-from holdfast.jobs.events import Events, RingDropped, WorkerDraining, WorkerStarted, WorkerStopped
+from holdfast.jobs.events import Events, WorkerDraining, WorkerStarted, WorkerStopped
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
 from holdfast.jobs.job import Settled
 from holdfast.jobs.lease import Lease
-from holdfast.jobs.state import QuarantineReason
 from holdfast.ledger import Ledger
 from holdfast.ledger.records import NewWorker
-from holdfast.tasks.doorbell import Doorbell, ring_of
+from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.registry import Registry
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import Heartbeat
@@ -29,11 +28,13 @@ from holdfast.workers.census import birth_of_self
 from holdfast.workers.executor import Executor
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
-from holdfast.workers.intake import Adopter, Intake, raw_of
+from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.leases import LeaseKeeper
 from holdfast.workers.loop import LoopThread
 from holdfast.workers.port import WorkerPort
+from holdfast.workers.probes import Probes
 from holdfast.workers.services.service import ServiceThread
+from holdfast.workers.strays import Strays
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
@@ -57,6 +58,7 @@ class WorkerConfig:
     unsure_limit_seconds: float
     grace_seconds: float
     hard_timeout_seconds: float
+    reconnect_longest_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Outfit:
     adopter: Adopter
     intake: Intake | None
     services: Callable[["Runtime"], list[ServiceThread]]
+    probes: Callable[["Runtime"], Probes]
 
 
 class Runtime:
@@ -88,12 +91,15 @@ class Runtime:
         self.hub = HubLink()
         self.is_started = False
         self.is_draining = False
-        self.broker_seen_at = outfit.clock.monotonic()
+        self.has_been_ready = False
+        self.broker_seen_at: float | None = None
+        """Monotonic seconds; None until the broker answered once."""
         self._outfit = outfit
         self._clock = outfit.clock
         self._writer = LedgerWriter(outfit.ledger, on_unavailable=self._on_unavailable)
         self._threads = DaemonThreads(config.threads, name="holdfast-handler")
-        self._side = DaemonThreads(2, name="holdfast-side")
+        self._side = DaemonThreads(1, name="holdfast-side")
+        self.strays = Strays(outfit.adopter, outfit.events)
         self.gate = Gate(
             slots=config.slots,
             writer=self._writer,
@@ -115,6 +121,7 @@ class Runtime:
         )
         self.loop = LoopThread(clock=outfit.clock, events=outfit.events, task_of=self._task_of)
         self._heartbeat = self._new_heartbeat()
+        self._probes = outfit.probes(self)
         self._keeper: asyncio.Task[None] | None = None
         self._services: list[ServiceThread] = []
         self._has_remnant = threading.Event()
@@ -122,6 +129,7 @@ class Runtime:
 
     def start(self) -> None:
         """Register, then beat, claim and serve. Raises LedgerError or SchemaMismatch: do not start."""
+        self._probes.start()
         self._register()
         self._writer.start()
         self.loop.start()
@@ -168,7 +176,9 @@ class Runtime:
         self.loop.stop(CLEAN_UP_SECONDS)
         self._threads.close()
         self._side.close()
+        self.strays.close()
         self.events.emit(WorkerStopped(worker_id=self.worker_id, handed_back=handed_back))
+        self._probes.stop()
 
     def cancel(self, job_id: str) -> None:
         """Ask the ledger to cancel a job, away from the calling thread."""
@@ -176,56 +186,21 @@ class Runtime:
 
     def on_connection_lost(self) -> None:
         """Forget rings that can no longer be acknowledged. On the hub's thread."""
-        self.loop.call(self.gate.forget_rings)
+        self.loop.call(partial(self.gate.forget_rings, self._clock.monotonic()))
 
     def on_broker_contact(self) -> None:
         """Note that the broker answered."""
         self.broker_seen_at = self._clock.monotonic()
 
-    def quarantine(
-        self, message: Any, reason: QuarantineReason, detail: str, reject: Callable[[], object]
-    ) -> None:
-        """Keep a bad message aside, then reject it; away from the hub's thread."""
-        queue = str((message.delivery_info or {}).get("routing_key", ""))
-        self.quarantine_raw(queue, raw_of(message), detail, reason=reason, done=reject)
+    def on_ready(self) -> None:
+        """Note that the consumer consumes."""
+        self.has_been_ready = True
+        self.on_broker_contact()
 
-    def quarantine_raw(
-        self,
-        queue: str,
-        raw: bytes,
-        detail: str,
-        *,
-        reason: QuarantineReason = QuarantineReason.UNDECODABLE,
-        done: Callable[[], object] | None = None,
-    ) -> None:
-        """Keep bytes aside that are not even a message."""
-        put_aside = partial(self._outfit.adopter.put_aside, queue, reason, detail, raw)
-        self._side.submit(partial(self._persist, put_aside, done))
-
-    def adopt_stray(self, message: Any, ack: Callable[[], object]) -> None:
-        """Adopt a foreign message that came by a ring queue, where it does not belong."""
-        queue = str((message.delivery_info or {}).get("routing_key", ""))
-        self._side.submit(partial(self._persist, partial(self._outfit.adopter.take, queue, message), ack))
-
-    def take_unknown_task(self, message: Any, reject: Callable[[], object]) -> None:
-        """Let a ring for a task that is not offered here go; its job waits, visibly, for one that does."""
-        if ring_of(message.headers) is not None:
-            self.events.emit(RingDropped(job_id=str(message.headers.get("id"))[:255], why="not offered here"))
-            reject()
-            return
-        self.adopt_stray(message, reject)
-
-    def vitals_unsure_seconds(self) -> float:
-        """Tell for how long the ledger has not been reached."""
-        return self._heartbeat.unsure_seconds
-
-    def ledger_age_seconds(self) -> float:
-        """Tell how long ago the ledger took a beat."""
-        return self._clock.monotonic() - self._heartbeat.last_at
-
-    def broker_age_seconds(self) -> float:
-        """Tell how long ago the broker answered."""
-        return self._clock.monotonic() - self.broker_seen_at
+    @property
+    def ledger_seen_at(self) -> float:
+        """Monotonic seconds of the last beat that the ledger took."""
+        return self._heartbeat.last_at
 
     # Starting.
 
@@ -351,28 +326,19 @@ class Runtime:
         except JobNotFound:
             return
 
-    def _persist(self, write: Callable[[], object], done: Callable[[], object] | None) -> None:
-        # Until it is written, the message is not acknowledged.
-        pause = threading.Event()
-        while True:
-            try:
-                write()
-            except LedgerError:
-                if self.is_draining:
-                    return
-                pause.wait(1.0)
-            else:
-                break
-        if done is not None:
-            done()
-
     # Leaving.
 
     def _drain(self) -> int:
         running = len(self.gate.running)
         grace = self.config.grace_seconds
         self.events.emit(WorkerDraining(worker_id=self.worker_id, running=running, grace_seconds=grace))
-        return self.loop.submit(self._drain_on_loop(grace)).result()
+        drained = self.loop.submit(self._drain_on_loop(grace))
+        try:
+            return drained.result(grace + 2 * CLEAN_UP_SECONDS)
+        except TimeoutError:
+            # A handler holds the loop: it keeps its lease, and the process's death frees it.
+            self._has_remnant.set()
+            return 0
 
     async def _drain_on_loop(self, grace_seconds: float) -> int:
         await self.gate.settle_down(grace_seconds)

@@ -44,7 +44,7 @@ def ring_strategy(task: "Task[..., object]", app: Celery, consumer: Any) -> Hand
 
         ledger_id = ring_of(message.headers)
         if ledger_id is None:
-            runtime.adopt_stray(message, ack)
+            runtime.strays.adopt(message, ack)
             return
         job_id = message.headers.get("id")
         if ledger_id != runtime.ledger_id or not is_job_id(job_id):

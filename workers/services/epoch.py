@@ -105,9 +105,16 @@ class EpochWatch:
         try:
             connection = self._connected()
             if not self._witness.remembers(connection, epoch):
-                epoch = self._ledger.new_epoch(epoch)
-                self._witness.remember(connection, epoch)
-                self._events.emit(EpochChanged(epoch=epoch))
+                now = self._ledger.new_epoch(epoch)
+                if now == self.current:
+                    # Lost again within the minute in which the epoch may not change: the witness
+                    # stays away, so that the next looks ask again and this loss is not forgotten.
+                    self._on_contact()
+                    return False
+                self._witness.remember(connection, now)
+                if now != epoch:
+                    self._events.emit(EpochChanged(epoch=now))
+                epoch = now
         except Exception:  # noqa: BLE001 -- each transport has its own errors; the consumer reports the outage
             self._hang_up()
             return False

@@ -70,13 +70,19 @@ class ServiceThread:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
-                is_leader = self._leads()
-            except LedgerUnavailable:
-                is_leader = False
+            is_leader = self._is_leader()
             if is_leader:
                 self._round()
             self._stop.wait(self._rest(is_leader=is_leader))
+
+    def _is_leader(self) -> bool:
+        try:
+            return self._leads()
+        except LedgerUnavailable:
+            return False
+        except Exception as error:  # noqa: BLE001 -- a question that fails must not end the services for good
+            self._fail(self._thread.name, error)
+            return False
 
     def _round(self) -> None:
         for service in self._services:
@@ -93,8 +99,11 @@ class ServiceThread:
             # The heartbeat tells of it; one voice is enough.
             return False
         except Exception as error:  # noqa: BLE001 -- one broken service must not stop the rescue of jobs
-            self._events.emit(ServiceFailed(service=service.name, error=repr(error)[:_LONGEST_ERROR]))
+            self._fail(service.name, error)
             return False
+
+    def _fail(self, name: str, error: Exception) -> None:
+        self._events.emit(ServiceFailed(service=name, error=repr(error)[:_LONGEST_ERROR]))
 
     def _rest(self, *, is_leader: bool) -> float:
         if not is_leader or not self._due:

@@ -1,0 +1,69 @@
+"""The same promises on RabbitMQ, whose quorum queues are the second doorbell."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from holdfast.jobs.state import JobState
+from holdfast.tests.support import sample_tasks
+from holdfast.tests.support.platform import Platform, platform
+from holdfast.tests.support.servers import RabbitMQServer
+from holdfast.tests.support.waiting import until
+
+pytestmark = pytest.mark.rabbitmq
+
+
+@pytest.fixture
+def rabbit(rabbitmq_server: RabbitMQServer, sqlite_url: str, tmp_path: Path) -> Iterator[Platform]:
+    """A platform on RabbitMQ and SQLite; rings that an earlier test left name another ledger and are dropped."""
+    with platform(tmp_path, broker_url=rabbitmq_server.url, database_url=sqlite_url) as made:
+        yield made
+
+
+def test_a_job_goes_over_rabbitmq(rabbit: Platform):
+    """Ring, claim, acknowledge, result; and a plain Celery producer is served."""
+    rabbit.worker()
+    assert "hello" == sample_tasks.echo.enqueue_sync("hello").result_sync(timeout_seconds=10)
+    sent = Celery(broker=rabbit.broker_url).send_task("sample.add", kwargs={"left": 20, "right": 22})
+    assert 42 == rabbit.app.AsyncResult(sent.id).get(timeout=10)
+
+
+def test_a_killed_workers_jobs_run_again_on_rabbitmq(rabbit: Platform, tmp_path: Path):
+    """SIGKILL in mid-job: each job ends exactly once."""
+    first = rabbit.worker(worker_slots=10)
+    handles = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"j{n}", 1.5) for n in range(10)])
+    ids = [handle.id for handle in handles]
+    until(lambda: rabbit.count(ids, JobState.RUNNING) == 10, what="ten running jobs")
+    first.kill()
+    rabbit.worker(worker_slots=10)
+    rabbit.until_all(ids, JobState.COMPLETED)
+    assert all(1 == len((tmp_path / f"j{n}.end").read_text().splitlines()) for n in range(10))
+
+
+def test_a_full_worker_hoards_no_rings_on_rabbitmq(rabbit: Platform):
+    """What a full worker holds unacknowledged, another one with room starts all the same."""
+    rabbit.worker(worker_slots=5)
+    full = [handle.id for handle in sample_tasks.wait.enqueue_many_sync([(60.0,)] * 5)]
+    until(lambda: rabbit.count(full, JobState.RUNNING) == 5, what="a full worker")
+    more = [handle.id for handle in sample_tasks.wait.enqueue_many_sync([(60.0,)] * 20)]
+    rabbit.worker(worker_slots=20)
+    until(lambda: rabbit.count(more, JobState.RUNNING) == 20, timeout_seconds=3.0, what="all to start on B")
+
+
+def test_rabbitmq_may_be_restarted_under_running_jobs(tmp_path: Path, sqlite_url: str):
+    """SIGKILL of the broker: running jobs go on, and the worker comes back by itself."""
+    with RabbitMQServer() as server, platform(
+        tmp_path, broker_url=server.url, database_url=sqlite_url
+    ) as held:
+        worker = held.worker(worker_slots=4)
+        running = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"r{n}", 3.0) for n in range(3)])
+        ids = [handle.id for handle in running]
+        until(lambda: held.count(ids, JobState.RUNNING) == 3, what="three running jobs")
+        server.kill()
+        held.until_all(ids, JobState.COMPLETED)
+        server.start()
+        assert "after" == sample_tasks.echo.enqueue_sync("after").result_sync(timeout_seconds=15)
+        until(lambda: worker.log.count("Connected to") >= 2, timeout_seconds=30, what="the worker to reconnect")
+        assert all(1 == job.attempt for job in held.jobs(ids))
