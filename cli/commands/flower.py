@@ -1,0 +1,19 @@
+"""`holdfast flower`: Flower for our workers, the same as `celery -A holdfast.workers.app flower`."""
+
+import typer
+from celery.bin.celery import celery as celery_command
+
+APP = "holdfast.workers.app"
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""For the registration of the command: every option goes to Flower."""
+
+
+def flower(context: typer.Context) -> None:
+    """Show workers and jobs in the browser. Takes Flower's own options, such as --port=5555.
+
+    Listens on this machine only and asks for a password: HOLDFAST_FLOWER_PASSWORD, else one that
+    is made up and printed once. See docs/monitoring.md.
+    """
+    celery_command.main(
+        args=["-A", APP, "flower", *context.args], prog_name="holdfast", auto_envvar_prefix="CELERY"
+    )

@@ -1,0 +1,72 @@
+"""`holdfast health`: one round trip through broker, worker and database."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from holdfast import celeryconfig
+from holdfast.health import Report, Status
+from holdfast.ledger import Ledger, connect
+from holdfast.settings import Settings, load
+from holdfast.tasks import results
+from holdfast.tasks.application import make_app
+from holdfast.tasks.health import ping
+
+COLORS = {Status.HEALTHY: "green", Status.DEGRADED: "yellow", Status.UNHEALTHY: "red"}
+
+
+def health(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.5, max=300, help="Seconds to wait for a worker's answer.")
+    ] = 5.0,
+) -> None:
+    """Send a ping through broker, worker and database. Exit code 0: healthy, 1: degraded, 2: unhealthy.
+
+    For monitoring and for gates of a rollout; for liveness use `holdfast probe live`.
+    """
+    settings = load()
+    report = asyncio.run(_ping(settings, timeout))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        _show(report)
+    raise typer.Exit(report.status.exit_code)
+
+
+async def _ping(settings: Settings, timeout_seconds: float) -> Report:
+    app = make_app("holdfast-health", celeryconfig.config(settings))
+    connected: list[Ledger] = []
+
+    def ledger() -> Ledger:
+        # At the first use, inside the check: a database that is down belongs into the report.
+        if not connected:
+            connected.append(connect(settings.ledger_config("holdfast-health")))
+        return connected[0]
+
+    results.use_ledger(ledger)
+    try:
+        return await ping(app, ledger, queue=settings.names.health_queue, timeout_seconds=timeout_seconds)
+    finally:
+        for each in connected:
+            each.close()
+
+
+def _show(report: Report) -> None:
+    table = Table(title=f"{report.status} at {report.timestamp:%Y-%m-%d %H:%M:%S} UTC", title_justify="left")
+    for heading in ("component", "status", "ms", "detail"):
+        table.add_column(heading)
+    for name, part in report.components.items():
+        latency = "" if part.latency_ms is None else f"{part.latency_ms:.1f}"
+        table.add_row(name, f"[{COLORS[part.status]}]{part.status}[/]", latency, part.detail)
+    console = Console()
+    console.print(table)
+    if report.hops_ms:
+        console.print(
+            "hops in ms: " + ", ".join(f"{name} {value:.1f}" for name, value in report.hops_ms.items())
+        )

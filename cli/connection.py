@@ -1,0 +1,53 @@
+"""From the settings to a connected client: what every command that asks something begins with."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from holdfast import producer
+from holdfast.ledger import Ledger, connect
+from holdfast.settings import Settings
+from holdfast.tasks.client import Client
+from holdfast.tasks.modules import load_modules
+
+SHIPPED_TASKS: Final = "holdfast.tasks.agents"
+_NAME: Final = "holdfast-cli"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A ledger and a client on it."""
+
+    ledger: Ledger
+    client: Client
+
+
+@contextmanager
+def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+    """Connect to the ledger alone, to read or steer. Raises LedgerUnavailable or SchemaMismatch."""
+    ledger = connect(settings.ledger_config(_NAME))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Connected]:
+    """Connect to ledger and broker, to enqueue. Raises SettingsError when no embedded broker runs."""
+    with producer.connect(settings) as client, opened_ledger(settings) as ledger:
+        yield Connected(ledger, client)
+
+
+def load_tasks(settings: Settings) -> None:
+    """Import the shipped tasks and the user's, found from the working directory as a worker finds them.
+
+    Raises SettingsError with file and line where a module fails.
+    """
+    folder = os.getcwd()  # noqa: PTH109 -- sys.path holds texts
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    load_modules([SHIPPED_TASKS, *settings.task_modules])

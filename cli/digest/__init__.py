@@ -1,0 +1,1 @@
+"""`holdfast digest` and `holdfast demo`: order the work, watch it, show what came of it."""

@@ -1,0 +1,106 @@
+"""The demo: a platform of its own, a digest on it, the top of the report, and everything stopped again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.rule import Rule
+
+from holdfast.cli.connection import Connected, connected
+from holdfast.cli.digest.conduct import Outcome, Wish, conduct, tell
+from holdfast.cli.digest.demo_documents import gather
+from holdfast.cli.digest.order import NoFolder, require_worker
+from holdfast.cli.errors import PlatformRunning
+from holdfast.cli.supervisor.lock import prepare
+from holdfast.cli.supervisor.notices import Notice
+from holdfast.cli.supervisor.plan import Plan
+from holdfast.cli.supervisor.platform import Platform
+from holdfast.cli.supervisor.signals import StopSignals
+from holdfast.cli.terminal import say
+from holdfast.settings import Settings, load
+
+SHOWN_LINES: Final = 32
+SETTINGS: Final = {"broker_url": "embedded", "database_url": "embedded", "env": "development"}
+"""A demo never touches the servers of a shell that is set up for production."""
+
+
+def demonstrate(
+    folder: Path | None, data_dir: Path, output: Path | None, pace_seconds: float, console: Console,
+    signals: StopSignals,
+) -> int:  # fmt: skip
+    """Run the demo; return the exit code: 0, or 1 when a document failed."""
+    if folder is not None and not folder.is_dir():
+        raise NoFolder(detail=f"{folder} is not a folder")
+    settings = load(**SETTINGS, data_dir=data_dir)
+    own = prepare(settings.data_path) / "demo"
+    with _a_platform(settings, console, signals) as stage:
+        documents = folder if folder is not None else gather(own / "documents")
+        wish = Wish(documents, output or own / "report.md", pace_seconds)
+        outcome = conduct(
+            stage.connected, wish, console, signals.wait, wait_for_worker=stage.wait_for_worker
+        )  # fmt: skip
+        _show_top(console, Path(outcome.summary.path))
+        tell(console, outcome)
+    _say_what_next(console, outcome)
+    return int(bool(outcome.run.failed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Where the digest plays."""
+
+    connected: Connected
+    wait_for_worker: Callable[[], None] | None
+
+
+@contextmanager
+def _a_platform(settings: Settings, console: Console, signals: StopSignals) -> Iterator[_Stage]:
+    """Use the platform that runs on the data folder, or start one and stop it at the end."""
+    environment = {f"HOLDFAST_{name.upper()}": value for name, value in SETTINGS.items()}
+    platform = Platform(settings, Plan(environment=environment), signals, _ignore)
+    try:
+        try:
+            with _doing(console, "Starting a broker, a ledger and a worker"):
+                ledger = platform.start()
+        except PlatformRunning:
+            say(console, f"Using the platform that already runs on {settings.data_path}")
+            with connected(settings) as connection:
+                require_worker(connection.ledger)
+                yield _Stage(connection, None)
+            return
+        engine = platform.redis.engine if platform.redis else "a broker"
+        say(console, f"Started {engine}, a SQLite ledger and a worker in {settings.data_path}")
+        with connected(settings) as connection:
+            yield _Stage(connection, lambda: platform.wait_for_worker(ledger))
+    finally:
+        with _doing(console, "Stopping worker and broker"):
+            platform.stop()
+
+
+def _doing(console: Console, what: str) -> AbstractContextManager[object]:
+    return console.status(what) if console.is_terminal else nullcontext()
+
+
+def _ignore(notice: Notice) -> None:
+    """A child that never lives ends the demo with its last words; jobs of one that dies run again."""
+    del notice
+
+
+def _show_top(console: Console, report: Path) -> None:
+    lines = report.read_text(encoding="utf-8").splitlines()
+    top = "\n".join(lines[:SHOWN_LINES])
+    if console.is_terminal:
+        console.print(Rule(style="dim"))
+        console.print(Markdown(top))
+        console.print(Rule(f"the first {min(SHOWN_LINES, len(lines))} of {len(lines)} lines", style="dim"))
+    else:
+        say(console, f"\n{top}\n... ({len(lines)} lines)\n")
+
+
+def _say_what_next(console: Console, outcome: Outcome) -> None:
+    again = "" if outcome.run.reused == len(outcome.run.pieces) else "Run it again: nothing is done twice. "
+    say(console, f"  {again}`holdfast up` keeps the platform running.", "dim")

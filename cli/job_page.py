@@ -1,0 +1,110 @@
+"""One job as people and machines read it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+
+from holdfast.cli.terminal import a_table, say
+from holdfast.jobs.codec import decode
+from holdfast.jobs.job import Attempt, Job
+from holdfast.ledger.records import JobMoment
+
+PLAIN_FIELDS = (
+    "id", "task", "version", "queue", "priority", "tenant", "state", "reason", "detail", "attempt", "claims",
+    "generation", "created_at", "run_at", "deadline_at", "started_at", "finished_at", "cancel_requested_at", "key",
+)  # fmt: skip
+
+
+def as_json(
+    job: Job, attempts: Sequence[Attempt], history: Sequence[JobMoment], *, with_arguments: bool
+) -> dict[str, Any]:
+    """Return everything as one JSON object; instants in ISO 8601."""
+    page: dict[str, Any] = {name: _plain(getattr(job, name)) for name in PLAIN_FIELDS}
+    page["failure"] = {"type": job.failure.type, "message": job.failure.message} if job.failure else None
+    if job.progress is not None:
+        page["progress"] = {"done": job.progress.done, "total": job.progress.total, "text": job.progress.text}
+    if with_arguments:
+        page["arguments"] = decode(job.arguments)
+        page["result"] = decode(job.result) if job.result is not None else None
+    page["attempts"] = [_attempt(attempt) for attempt in attempts]
+    page["history"] = [
+        {
+            "seq": moment.seq, "at": moment.at.isoformat(), "kind": moment.kind, "state": str(moment.state),
+            "attempt": moment.attempt, "detail": moment.detail,
+        }
+        for moment in history
+    ]  # fmt: skip
+    return page
+
+
+def show(
+    console: Console, job: Job, attempts: Sequence[Attempt], history: Sequence[JobMoment], *, with_arguments: bool
+) -> None:
+    """Print a job: facts, attempts, history."""
+    say(console, f"{job.task} {job.id}", "bold")
+    facts = a_table("", "")
+    facts.show_header = False
+    for name, value in _facts(job, with_arguments=with_arguments):
+        facts.add_row(name, value)
+    console.print(facts, markup=False)
+    if attempts:
+        table = a_table("attempt", "began", "took", "outcome", "failure")
+        for attempt in attempts:
+            failure = attempt.failure
+            table.add_row(
+                str(attempt.number), _time(attempt.started_at), _took(attempt), attempt.outcome or "runs",
+                f"{failure.type}: {failure.message}" if failure else "",
+            )  # fmt: skip
+        console.print()
+        console.print(table, markup=False)
+    moments = a_table("when", "what", "then", "detail")
+    for moment in history:
+        moments.add_row(_time(moment.at), moment.kind, str(moment.state), moment.detail or "")
+    console.print()
+    console.print(moments, markup=False)
+
+
+def _facts(job: Job, *, with_arguments: bool) -> list[tuple[str, str]]:
+    why = f" ({job.reason})" if job.reason else ""
+    facts = [("state", f"{job.state}{why}"), ("queue", job.queue), ("created", _time(job.created_at))]
+    if job.detail:
+        facts.append(("detail", job.detail))
+    if job.failure is not None:
+        facts.append(("failure", f"{job.failure.type}: {job.failure.message}"))
+    if job.progress is not None:
+        total = f" of {job.progress.total:g}" if job.progress.total is not None else ""
+        facts.append(("progress", f"{job.progress.done:g}{total} {job.progress.text}".strip()))
+    if job.finished_at is not None:
+        facts.append(("ended", _time(job.finished_at)))
+    elif not job.state.is_final and job.run_at > job.created_at:
+        facts.append(("not before", _time(job.run_at)))
+    if with_arguments:
+        facts.append(("arguments", job.arguments))
+        if job.result is not None:
+            facts.append(("result", job.result))
+    return facts
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number, "generation": attempt.generation, "worker_id": attempt.worker_id,
+        "started_at": attempt.started_at.isoformat(), "ended_at": _plain(attempt.ended_at),
+        "outcome": attempt.outcome, "late": attempt.late,
+        "failure": {"type": attempt.failure.type, "message": attempt.failure.message} if attempt.failure else None,
+    }  # fmt: skip
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, int) else str(value)
+
+
+def _time(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03d}"
+
+
+def _took(attempt: Attempt) -> str:
+    return f"{(attempt.ended_at - attempt.started_at).total_seconds():.2f} s" if attempt.ended_at else ""

@@ -1,0 +1,1 @@
+"""The status line of `holdfast up`."""

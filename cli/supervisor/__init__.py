@@ -1,0 +1,1 @@
+"""The embedded platform: real processes, watched, restarted, and stopped without a rest."""

@@ -1,0 +1,153 @@
+"""The digest of one document, and the rules that it keeps."""
+
+import time
+
+import pytest
+
+from holdfast.tasks.agents.digest import check_digest, summarise
+from holdfast.tasks.agents.digest.document import DocumentDigest, Kind, UnreadableDocument
+from holdfast.tasks.agents.digest.words import shared_share, words_of
+
+NOUNS = ["worker", "broker", "ledger", "lease", "breaker", "doorbell", "stager", "rescuer", "pruner", "gate"]
+VERBS = ["takes", "writes", "renews", "closes", "opens", "checks", "settles", "parks", "wakes", "counts"]
+TEXT = "# Jobs\n\n" + "\n\n".join(
+    f"The {noun} {VERBS[i]} what number {j} of the {NOUNS[(i + j) % 10]} needs "
+    f"before the {NOUNS[(i * j) % 10]} "
+    f"{VERBS[(i + 2 * j) % 10]} it again."
+    for i, noun in enumerate(NOUNS)
+    for j in range(1, 10)
+)
+
+
+def digest(text: str, kind: Kind = Kind.MARKDOWN) -> DocumentDigest:
+    """The digest of a text, checked."""
+    found = summarise("a.md", text.encode(), kind)
+    assert [] == check_digest(found, text.encode())
+    return found
+
+
+def test_a_long_document_gives_five_different_sentences_in_its_order():
+    """Five key sentences, in the order of the document, each sharing less than 0.6 of its words."""
+    sentences = digest(TEXT).sentences
+    words = [frozenset(words_of(each.text)) for each in sentences]
+    assert 5 == len(sentences)
+    assert sorted(each.first_line for each in sentences) == [each.first_line for each in sentences]
+    assert all(shared_share(a, b) < 0.6 for i, a in enumerate(words) for b in words[:i])
+
+
+def test_the_same_bytes_give_the_same_digest():
+    """Nothing but the time spent differs between two runs."""
+    one, other = (digest(TEXT).model_copy(update={"seconds": 0}) for _ in range(2))
+    assert one == other
+
+
+def test_a_digest_survives_json():
+    """A digest read back from its JSON is the same record."""
+    found = digest(TEXT)
+    assert found == DocumentDigest.model_validate_json(found.model_dump_json())
+
+
+def test_prose_is_preferred_to_change_entries():
+    """Change entries are not quoted where prose stands."""
+    prose = "The pool runs jobs on one loop. A lease tells who may write. Parked work holds no slot at all."
+    changes = "\n".join(
+        f"- Fixed issue #{n} in the handling of leases by the pool of workers." for n in range(20)
+    )
+    found = digest(f"# Pool\n\n## Changes\n\n{changes}\n\n## Design\n\n{prose}\n")
+    assert prose == " ".join(each.text for each in found.sentences)
+
+
+def test_too_few_sentences_are_explained():
+    """A document with less to say gives fewer sentences and a note."""
+    found = digest("# A\n\nThe worker takes one job from the queue.\n\n```\ncode here.\n```\n")
+    assert 1 == len(found.sentences)
+    assert "1 of 3 key sentences: no other sentence qualifies" == found.note
+
+
+def test_repetition_is_explained():
+    """Sentences that repeat one another are not chosen twice, and the note says so."""
+    found = digest("\n\n".join(["The worker takes one job from the queue."] * 400))
+    assert 1 == len(found.sentences)
+    assert "repeat" in found.note
+
+
+def test_unreadable_bytes_are_refused_with_a_reason():
+    """Bytes that are no UTF-8 are an error that names the file and the place."""
+    with pytest.raises(UnreadableDocument, match=r"b\.txt: not UTF-8 at byte 3"):
+        summarise("b.txt", b"abc\xff", Kind.TEXT)
+
+
+def test_a_quoted_paragraph_is_never_torn():
+    """A sentence over two lines of a quotation is not chosen: its quote mark stands between the words."""
+    assert () == digest("> The worker takes one job\n> from the queue of the broker.\n").sentences
+
+
+def test_markup_in_html_is_gone_and_in_markdown_stays():
+    """Sentences stand as in the source: HTML without tags, Markdown with its signs."""
+    sentence = "The worker takes one job from the queue."
+    html = digest("<p>The <b>worker</b> takes\none job from the&nbsp;queue.</p>", Kind.HTML)
+    assert [sentence] == [each.text for each in html.sentences]
+    assert (1, 2) == (html.sentences[0].first_line, html.sentences[0].last_line)
+    marked = "The **worker** takes `one` job from the queue."
+    assert [marked] == [each.text for each in digest(marked).sentences]
+
+
+@pytest.mark.parametrize("spoil", ["text", "line", "order", "twin", "none"])
+def test_the_check_finds_each_broken_rule(spoil):
+    """A digest that was changed by hand does not pass."""
+    found = digest(TEXT)
+    first, second, *rest = found.sentences
+    spoilt = {
+        "text": (first.model_copy(update={"text": "No such sentence stands there."}), second, *rest),
+        "line": (first.model_copy(update={"first_line": 1, "last_line": 1}), second, *rest),
+        "order": (second, first, *rest),
+        "twin": (first, first, *rest),
+        "none": (),
+    }[spoil]
+    assert check_digest(found.model_copy(update={"sentences": spoilt}), TEXT.encode())
+
+
+def test_code_in_the_place_of_prose_does_not_pass_the_check():
+    """A sentence inside a code block is found out though it stands verbatim at its line."""
+    text = "# A\n\n```\nThe worker takes one job from the queue.\n```\n"
+    sentence = digest("The worker takes one job from the queue.").sentences[0]
+    line_four = sentence.model_copy(update={"first_line": 4, "last_line": 4})
+    spoilt = digest(text).model_copy(update={"sentences": (line_four,)})
+    assert any("no part of the prose" in problem for problem in check_digest(spoilt, text.encode()))
+
+
+def test_forty_kilobytes_take_less_than_a_tenth_of_a_second():
+    """A text of 40 KB costs less than 0.1 s of processor time at the best of three runs."""
+    data = (TEXT * 5)[:40_000].encode()
+    spent: list[float] = []
+    for _ in range(3):
+        begun = time.process_time()
+        summarise("a.md", data, Kind.MARKDOWN)
+        spent.append(time.process_time() - begun)
+    assert min(spent) < 0.1
+
+
+HOSTILE = [
+    "<",
+    "<a ",
+    "<!-- ",
+    "<script>",
+    "`` a ` b ",
+    "[",
+    "![a",
+    "> > a\n",
+    "- a\n  - b\n",
+    "a\n",
+    "|",
+    "*",
+    ". ",
+]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind != Kind.PDF])
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_documents_end_in_time(piece, kind):
+    """A megabyte of what makes naive readers slow takes seconds at most."""
+    begun = time.process_time()
+    summarise("x", (piece * (1_000_000 // len(piece))).encode(), kind)
+    assert time.process_time() - begun < 5
