@@ -53,8 +53,14 @@ class ForeignMessage:
     priority: int | None = None
 
 
-def read(message: ForeignMessage, registry: Registry, *, adopts: bool) -> Adoptable | Refused:
-    """Decide about one message; `adopts` is for tasks that do not say it themselves."""
+def read(
+    message: ForeignMessage, registry: Registry, *, adopts: bool, largest_bytes: int = codec.LARGEST_BYTES
+) -> Adoptable | Refused:
+    """Decide about one message.
+
+    `adopts` is for tasks that do not say it themselves; arguments of more than
+    `largest_bytes` of UTF-8 are refused.
+    """
     task, job_id = message.headers.get("task"), message.headers.get("id")
     if not isinstance(task, str) or not 0 < len(task) <= _LONGEST_NAME or not is_job_id(job_id):
         return Refused(QuarantineReason.UNDECODABLE, "the task or id header is missing or malformed")
@@ -73,6 +79,7 @@ def read(message: ForeignMessage, registry: Registry, *, adopts: bool) -> Adopta
         args, kwargs = _arguments(message.payload)
         options = _options(message)
         arguments = spec.signature.bind(*args, **kwargs)
+        _check_size(arguments, largest_bytes)
     except (_NotMapped, JobError) as error:
         return Refused(QuarantineReason.INVALID_PAYLOAD, str(error), blank, digest)
     job = NewJob(
@@ -85,6 +92,12 @@ def read(message: ForeignMessage, registry: Registry, *, adopts: bool) -> Adopta
         **options,
     )
     return Adoptable(job, digest)
+
+
+def _check_size(arguments: str, largest_bytes: int) -> None:
+    size = len(arguments.encode())
+    if size > largest_bytes:
+        raise _NotMapped(f"the arguments have {size} bytes, at most {largest_bytes}")
 
 
 class _NotMapped(Exception):

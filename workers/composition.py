@@ -138,6 +138,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
         doorbell,
         app.registry,
         adopts=settings.adopts,
+        largest_bytes=settings.arguments_largest_bytes,
         forward=forwarder(app, app.registry, names.plain_queue),
         events=events,
         source=hostname,
@@ -159,7 +160,18 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
-    app.ambient.enter_context(ambient.use(Client(ledger, doorbell, events=events, registry=app.registry)))
+    app.ambient.enter_context(
+        ambient.use(
+            Client(
+                ledger,
+                doorbell,
+                events=events,
+                registry=app.registry,
+                arguments_largest_bytes=settings.arguments_largest_bytes,
+            )
+        )
+    )
+    Channel.largest_bytes = settings.message_largest_bytes
     Channel.on_unreadable = lambda queue, raw, error: runtime.strays.put_bytes_aside(
         queue, raw, repr(error)[:_LONGEST_ERROR]
     )
@@ -180,6 +192,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         unsure_limit_seconds=settings.unsure_limit_seconds,
         grace_seconds=settings.shutdown_grace_seconds,
         hard_timeout_seconds=settings.hard_timeout_seconds,
+        result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
     )
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from holdfast.jobs import outcome
 from holdfast.jobs.clock import Clock, random_fraction
+from holdfast.jobs.codec import LARGEST_BYTES
 from holdfast.jobs.errors import AttemptTimeout, LeaseLost, LedgerError, UnknownTask
 from holdfast.jobs.events import (
     Events,
@@ -84,6 +85,7 @@ class Executor:
         clock: Clock,
         watcher: Watcher,
         on_abandoned: Callable[[RunningAttempt], object],
+        result_largest_bytes: int = LARGEST_BYTES,
     ) -> None:
         """Run with these collaborators; `on_abandoned` hears of handlers that outlive their hard limit."""
         self._registry = registry
@@ -94,6 +96,7 @@ class Executor:
         self._clock = clock
         self._watcher = watcher
         self._on_abandoned = on_abandoned
+        self._result_largest_bytes = result_largest_bytes
 
     async def run(self, attempt: RunningAttempt) -> None:
         """Carry one claimed attempt to its end."""
@@ -131,7 +134,7 @@ class Executor:
             return self._judge_error(attempt, spec, error)
         if attempt.interrupted is Interrupt.LEASE_LOST:
             return _Lost()
-        return _judge_value(spec, value)
+        return _judge_value(spec, value, self._result_largest_bytes)
 
     def _spec(self, attempt: RunningAttempt) -> TaskSpec:
         return self._registry.require(attempt.claim.job.task).spec
@@ -141,7 +144,12 @@ class Executor:
     ) -> object:
         hard = _hard_limit(attempt, spec)
         context = TaskContext.of(
-            attempt.claim, spec, self._port, clock=self._clock, hard_timeout_seconds=hard
+            attempt.claim,
+            spec,
+            self._port,
+            clock=self._clock,
+            hard_timeout_seconds=hard,
+            result_largest_bytes=self._result_largest_bytes,
         )
         call = (
             partial(spec.handler, context, **arguments)
@@ -269,9 +277,9 @@ def _hard_limit(attempt: RunningAttempt, spec: TaskSpec) -> float:
     return attempt.claim.job.hard_timeout_seconds or spec.hard_timeout_seconds
 
 
-def _judge_value(spec: TaskSpec, value: object) -> Outcome:
+def _judge_value(spec: TaskSpec, value: object, largest_bytes: int) -> Outcome:
     try:
-        return Completed(spec.result.encode(value))
+        return Completed(spec.result.encode(value, largest_bytes=largest_bytes))
     except Exception as error:  # noqa: BLE001 -- a result's own serializer may raise anything
         return Quarantine(QuarantineReason.INVALID_RESULT, Failure.of(error))
 

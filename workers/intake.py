@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from kombu import Connection, Consumer, Queue
 
+from holdfast.jobs.codec import LARGEST_BYTES
 from holdfast.jobs.errors import BrokerUnavailable, LedgerUnavailable
 from holdfast.jobs.events import Events, JobAdopted, MessageQuarantined, ServiceFailed
 from holdfast.jobs.job import NewJob, Ring
@@ -37,6 +38,7 @@ class Adopter:
         registry: Registry,
         *,
         adopts: bool,
+        largest_bytes: int = LARGEST_BYTES,
         forward: Callable[[Any], bool],
         events: Events,
         source: str,
@@ -51,6 +53,7 @@ class Adopter:
         self._doorbell = doorbell
         self._registry = registry
         self._adopts = adopts
+        self._largest_bytes = largest_bytes
         self._events = events
         self._source = source
 
@@ -67,7 +70,8 @@ class Adopter:
         foreign = ForeignMessage(message.headers or {}, message.payload, _priority(message))
         if self._forward(message):
             return
-        match read(foreign, self._registry, adopts=self._adopts):
+        found = read(foreign, self._registry, adopts=self._adopts, largest_bytes=self._largest_bytes)
+        match found:
             case Adoptable(job=job, digest=digest):
                 self._adopt(queue, job, digest, message)
             case Refused(reason=reason, detail=detail, job=job, digest=digest):

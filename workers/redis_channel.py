@@ -73,6 +73,8 @@ class Channel(stock.Channel):
     _queue_cycle: Any
     _flush_brpop_reauth: Callable[[], None]
     on_unreadable: ClassVar[RawReader | None] = None
+    largest_bytes: ClassVar[int] = 2 * 1024 * 1024
+    """A larger message is not looked into."""
 
     def _brpop_read(self, **options: Any) -> bool:
         try:
@@ -86,6 +88,8 @@ class Channel(stock.Channel):
         queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
         self._queue_cycle.rotate(queue)
         try:
+            if len(item) > self.largest_bytes:
+                raise ValueError(f"{len(item)} bytes, at most {self.largest_bytes}")  # noqa: TRY301 -- as any other fault of it
             message = loads(bytes_to_str(item))
             _check_envelope(message)
             self.connection._deliver(message, queue)  # noqa: SLF001 -- the only way to the consumer

@@ -58,6 +58,7 @@ class WorkerConfig:
     unsure_limit_seconds: float
     grace_seconds: float
     hard_timeout_seconds: float
+    result_largest_bytes: int
     reconnect_longest_seconds: float
 
 
@@ -118,6 +119,7 @@ class Runtime:
             clock=outfit.clock,
             watcher=self._view(),
             on_abandoned=self._on_abandoned,
+            result_largest_bytes=config.result_largest_bytes,
         )
         self.loop = LoopThread(clock=outfit.clock, events=outfit.events, task_of=self._task_of)
         self._heartbeat = self._new_heartbeat()

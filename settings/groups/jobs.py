@@ -53,13 +53,13 @@ class JobFields(BaseModel):
     arguments_largest_bytes: int = Field(
         default=1024 * 1024,
         ge=1024,
-        le=64 * 1024 * 1024,
+        le=1024 * 1024,
         description="Largest arguments of a job, as UTF-8 JSON.",
     )
     result_largest_bytes: int = Field(
         default=1024 * 1024,
         ge=1024,
-        le=64 * 1024 * 1024,
+        le=1024 * 1024,
         description="Largest result of a job, as UTF-8 JSON.",
     )
     message_largest_bytes: int = Field(

@@ -116,8 +116,12 @@ def test_command_line(running, tmp_path):
     """`holdfast health --json` prints the report and exits with 0."""
     done = subprocess.run(
         [sys.executable, "-m", "holdfast.cli.entry", "health", "--json", "--timeout", "10"],
-        env={**os.environ, **running.environment()}, capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
+        env={**os.environ, **running.environment()},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert 0 == done.returncode, done.stderr
     assert {"status", "timestamp", "components", "hops_ms"} == set(json.loads(done.stdout))
 
