@@ -60,6 +60,7 @@ class HoldfastApp(Celery):
     registry: Registry
     events_bus: Events
     ambient: ExitStack
+    plain_queues: tuple[str, ...]
 
     @cached_property
     def Worker(self) -> Any:  # noqa: N802 -- Celery's name for the class it starts
@@ -82,6 +83,7 @@ def make_worker_app(settings: Settings) -> HoldfastApp:
     app.conf.update(celeryconfig.config(settings))
     app.settings = settings
     app.registry = registry
+    app.plain_queues = (settings.names.health_queue, settings.names.plain_queue)
     app.events_bus = Events(LogEvents())
     signals.setup_logging.connect(partial(_set_up_logging, settings), weak=False)
     prepare_if_invoked(settings)

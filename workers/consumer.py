@@ -10,8 +10,11 @@ from typing import Any, ClassVar, Final
 
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
+from kombu.common import ignore_errors
 
 from holdfast.jobs.state import QuarantineReason
+from holdfast.workers.plain_queues import PlainQueues
+from holdfast.workers.redis_channel import RingQoS
 
 _log: Final = logging.getLogger(__name__)
 _LONGEST_DETAIL: Final = 500
@@ -32,13 +35,17 @@ class HoldfastConsumer(Consumer):
     """
 
     class Blueprint(_StockBlueprint):  # type: ignore[misc]  # the stubs call it a variable
-        """The stock steps but one: no message of ours has a delay, and the step warns about it."""
+        """The stock steps, but for delays that no message of ours has; and one of our own."""
 
-        default_steps: ClassVar[list[str]] = [
-            step for step in _StockBlueprint.default_steps if step != _DELAYED_DELIVERY
+        default_steps: ClassVar[list[object]] = [
+            *(step for step in _StockBlueprint.default_steps if step != _DELAYED_DELIVERY),
+            PlainQueues,
         ]
 
     connection_errors: tuple[type[BaseException], ...]
+    task_consumer: Any
+    event_dispatcher: Any
+    connection: Any
     call_soon_ack: Callable[..., object]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -48,6 +55,9 @@ class HoldfastConsumer(Consumer):
         # and gossip fills the log with tracebacks each time the broker goes away.
         kwargs["without_gossip"] = True
         kwargs["without_mingle"] = True
+        self._has_paused = False
+        self.plain_queues: tuple[str, ...] = kwargs["app"].plain_queues
+        kwargs["app"].amqp.queues.deselect(self.plain_queues)
         super().__init__(*args, **kwargs)
 
     @property
@@ -92,7 +102,24 @@ class HoldfastConsumer(Consumer):
     def on_ready(self) -> None:
         """Tell Celery, and our runtime."""
         super().on_ready()
-        self.pool.runtime.on_ready()
+        self._has_paused = False
+        runtime, channel_qos = self.pool.runtime, getattr(self.task_consumer.channel, "qos", None)
+        if isinstance(channel_qos, RingQoS):
+            channel_qos.has_room = runtime.gate.has_room
+        runtime.hub.use_dispatcher(lambda: self.event_dispatcher)
+        runtime.on_ready(self)
+
+    def pause_rings(self) -> None:
+        """Stop consuming rings on brokers that push; Redis is asked, and the gate says when. On the hub."""
+        if not self._has_paused and self.task_consumer and _pushes(self.task_consumer.channel):
+            self._has_paused = True
+            ignore_errors(self.connection, self.task_consumer.cancel)
+
+    def resume_rings(self) -> None:
+        """Consume rings again. On the hub."""
+        if self._has_paused and self.task_consumer:
+            self._has_paused = False
+            self.task_consumer.consume()
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Quarantine what is no task message at all."""
@@ -122,6 +149,10 @@ class HoldfastConsumer(Consumer):
 
     def _rejecter(self, message: Any) -> Callable[[], object]:
         return lambda: self.call_soon_ack(message.reject_log_error, _log, self.connection_errors)
+
+
+def _pushes(channel: Any) -> bool:
+    return not isinstance(getattr(channel, "qos", None), RingQoS)
 
 
 def _check_shape(message: Any) -> None:

@@ -42,8 +42,13 @@ class Gate:
         events: Events,
         clock: Clock,
         on_room: Callable[[bool], object],
+        on_stuffed: Callable[[], object] = lambda: None,
     ) -> None:
-        """Make a gate of `slots` jobs; `on_room` is told when it becomes full and when it has room again."""
+        """Make a gate of `slots` jobs; `on_room` is told when it becomes full and when it has room again.
+
+        `on_stuffed` is told when it stays full for a while: brokers that push
+        are then paused, and the rings that wait here go back (B29).
+        """
         self.slots = slots
         self.running: dict[JobId, RunningAttempt] = {}
         self._writer = writer
@@ -52,6 +57,7 @@ class Gate:
         self._events = events
         self._clock = clock
         self._on_room = on_room
+        self._on_stuffed = on_stuffed
         self._incoming: deque[RingTicket] = deque()
         self._waiting: deque[RingTicket] = deque()
         self._claiming: list[ClaimRequest] = []
@@ -93,6 +99,9 @@ class Gate:
         self.is_closed = True
         self._on_room(False)  # noqa: FBT003 -- the one meaning of the callback
         self._take_incoming()
+        self._requeue_all()
+
+    def _requeue_all(self) -> None:
         while self._waiting:
             self._waiting.popleft().requeue()
 
@@ -220,6 +229,9 @@ class Gate:
         while not self.is_closed:
             await asyncio.sleep(QUIET_SECONDS * (0.75 + 0.5 * random_fraction()))
             self._give_up_stale_rings()
+            if self.free <= 0 and self._waiting:
+                self._on_stuffed()
+                self._requeue_all()
             self._pump()
             while self._is_quiet():
                 wanted = min(self.free, MOST_CLAIMED_AT_ONCE)

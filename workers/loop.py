@@ -50,6 +50,9 @@ class LoopThread:
         self.call(self.loop.stop)
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
+        elif not self.loop.is_closed():
+            # It never ran.
+            self.loop.close()
 
     @property
     def tick_age_seconds(self) -> float:

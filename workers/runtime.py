@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from celery import Celery
 
@@ -78,6 +78,16 @@ class Outfit:
     probes: Callable[["Runtime"], Probes]
 
 
+class RingConsumer(Protocol):
+    """What is asked of Celery's consumer; on the hub's thread."""
+
+    def pause_rings(self) -> None:
+        """Stop consuming rings."""
+
+    def resume_rings(self) -> None:
+        """Consume rings again."""
+
+
 class Runtime:
     """A worker. `start` and `stop` are called on Celery's main thread, once each."""
 
@@ -95,6 +105,7 @@ class Runtime:
         self.has_been_ready = False
         self.broker_seen_at: float | None = None
         """Monotonic seconds; None until the broker answered once."""
+        self._consumer: RingConsumer | None = None
         self._outfit = outfit
         self._clock = outfit.clock
         self._writer = LedgerWriter(outfit.ledger, on_unavailable=self._on_unavailable)
@@ -109,6 +120,7 @@ class Runtime:
             events=outfit.events,
             clock=outfit.clock,
             on_room=self._on_room,
+            on_stuffed=self._on_stuffed,
         )
         self._executor = Executor(
             registry=outfit.registry,
@@ -194,8 +206,9 @@ class Runtime:
         """Note that the broker answered."""
         self.broker_seen_at = self._clock.monotonic()
 
-    def on_ready(self) -> None:
-        """Note that the consumer consumes."""
+    def on_ready(self, consumer: RingConsumer) -> None:
+        """Note that the consumer consumes; called again after each reconnect."""
+        self._consumer = consumer
         self.has_been_ready = True
         self.on_broker_contact()
 
@@ -274,8 +287,12 @@ class Runtime:
         return attempt.claim.job.task if attempt is not None else ""
 
     def _on_room(self, has_room: bool) -> None:  # noqa: FBT001 -- a callback with one meaning
+        # Also wakes the hub, or it would sleep on for up to a second.
         if has_room:
-            self.hub.wake()
+            self.hub.post(lambda: self._consumer.resume_rings() if self._consumer else None)
+
+    def _on_stuffed(self) -> None:
+        self.hub.post(lambda: self._consumer.pause_rings() if self._consumer else None)
 
     def _on_unavailable(self, error: Exception) -> None:
         del error

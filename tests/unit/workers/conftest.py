@@ -1,32 +1,38 @@
-"""A fresh, real ledger on SQLite for each test, copied from one that was migrated once."""
+"""A real ledger on SQLite, one for the session: its statements are compiled once, its rows go after each test."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from holdfast.jobs.events import Event, Events
 from holdfast.ledger import Ledger, LedgerConfig, connect, migrate
+from holdfast.ledger.schema import meta, metadata
 from holdfast.tests.support.bench import FakeClock
+from holdfast.tests.support.processes import _memory_folder
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the tables in it."""
-    path = tmp_path_factory.mktemp("migrated") / "ledger.sqlite3"
-    migrate(LedgerConfig(f"sqlite:///{path}"))
-    return path
+def one_ledger() -> Iterator[Ledger]:
+    """The session's ledger, in memory where the system offers that: what is tested here is no disk."""
+    with TemporaryDirectory(prefix="holdfast-unit-", dir=_memory_folder()) as folder:
+        config = LedgerConfig(f"sqlite:///{Path(folder) / 'ledger.sqlite3'}")
+        migrate(config)
+        ledger = connect(config)
+        yield ledger
+        ledger.close()
 
 
 @pytest.fixture
-def ledger(migrated: Path, tmp_path: Path) -> Iterator[Ledger]:
+def ledger(one_ledger: Ledger) -> Iterator[Ledger]:
     """A connected, empty ledger."""
-    path = tmp_path / "ledger.sqlite3"
-    shutil.copy(migrated, path)
-    ledger = connect(LedgerConfig(f"sqlite:///{path}"))
-    yield ledger
-    ledger.close()
+    yield one_ledger
+    with one_ledger.session() as session:
+        for table in reversed(metadata.sorted_tables):
+            if table is not meta:
+                session.execute(table.delete())
+        session.commit()
 
 
 @pytest.fixture

@@ -337,23 +337,22 @@ def test_a_quiet_claim_in_doubt_is_repeated(ledger, lively, clock):
 
 
 def test_a_ring_that_waited_for_a_minute_is_given_up(ledger, lively, clock):
-    """It is acknowledged after the ledger was told to ring again, so that a full worker holds no ring for hours."""
+    """It is acknowledged after the ledger was told to ring again, so that nobody holds a ring for hours (B29)."""
 
     async def main():
-        async with bench(ledger, slots=1, clock=clock) as b:
-            first, second, third = enqueued(ledger, 3)
-            b.ring(first)
-            await b.until_started(1)
-            b.ring(second)
+        async with bench(ledger, clock=clock) as b:
+            old, young = enqueued(ledger, 2)
+            b.gate.is_suspended = True
+            b.ring(old)
             await asyncio.sleep(0)
             clock.advance(gate_module.STALE_RING_SECONDS - 1)
-            b.ring(third)
+            b.ring(young)
             await asyncio.sleep(0)
-            assert [first] == b.rings.acked
+            assert [] == b.rings.acked
             clock.advance(1)
-            await turns(lambda: len(b.rings.acked) == 2)
-            assert [first, second] == b.rings.acked
-            assert [second] == [ring.job_id for ring in ledger.due_rings(limit=10, epoch=ledger.epoch())]
+            await turns(lambda: b.rings.acked)
+            assert [old] == b.rings.acked
+            assert [old] == [ring.job_id for ring in ledger.due_rings(limit=10, epoch=ledger.epoch())]
 
     asyncio.run(main())
 
@@ -362,18 +361,33 @@ def test_a_stale_ring_is_kept_while_the_ledger_cannot_be_told(ledger, lively, cl
     """Nothing is acknowledged that the ledger would not ring again."""
 
     async def main():
-        async with bench(ledger, slots=1, clock=clock) as b:
-            first, second = enqueued(ledger, 2)
-            b.ring(first)
-            await b.until_started(1)
-            b.ring(second)
+        async with bench(ledger, clock=clock) as b:
+            (job,) = enqueued(ledger)
+            b.gate.is_suspended = True
+            b.ring(job)
             await asyncio.sleep(0)
             b.line.before.add("ring_soon")
             clock.advance(gate_module.STALE_RING_SECONDS)
             await turns(lambda: b.line.count("ring_soon") >= 2)
-            assert [first] == b.rings.acked
+            assert [] == b.rings.acked
             b.line.before.clear()
-            await turns(lambda: b.rings.acked == [first, second])
+            await turns(lambda: b.rings.acked == [job])
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_stays_full_gives_its_rings_back(ledger, lively):
+    """Brokers that push are paused, and what waits here may run elsewhere (B29)."""
+
+    async def main():
+        async with bench(ledger, slots=1) as b:
+            first, second = enqueued(ledger, 2)
+            b.ring(first)
+            await b.until_started(1)
+            assert 0 == b.stuffed
+            b.ring(second)
+            await turns(lambda: b.rings.requeued)
+            assert ([second], 1) == (b.rings.requeued, b.stuffed)
 
     asyncio.run(main())
 

@@ -1,0 +1,186 @@
+"""The adopter: whatever a foreign message is, afterwards it is a job, or in the quarantine, and may be acknowledged."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from holdfast.jobs.errors import BrokerUnavailable, InvalidArguments, LedgerUnavailable
+from holdfast.jobs.events import JobAdopted, MessageQuarantined
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.tasks import Registry, task
+from holdfast.tests.support.bench import Unsteady
+from holdfast.workers.intake import Adopter, raw_of
+
+BODY = b'[[], {"to": "x"}, null]'
+
+
+@pytest.fixture
+def registry():
+    """One task."""
+    made = Registry()
+
+    @task(name="mail.send", registry=made)
+    async def send(to: str) -> str:
+        return to
+
+    return made
+
+
+class Bell:
+    """Notes for whom it was rung."""
+
+    def __init__(self):
+        self.rung = []
+
+    def ring(self, rings):
+        self.rung += [ring.job_id for ring in rings]
+
+
+class Adopting:
+    """An adopter on a line that can break."""
+
+    def __init__(self, ledger, registry, events):
+        self.line, self.bell, self.ledger = Unsteady(ledger), Bell(), ledger
+        self.forward = lambda message: False
+        self.adopter = Adopter(
+            self.line.as_ledger(),
+            self.bell,
+            registry,
+            adopts=True,
+            forward=lambda message: self.forward(message),
+            events=events,
+            source="worker-1",
+        )
+
+    def take(self, message):
+        self.adopter.take("celery", message)
+
+    @property
+    def kept(self):
+        """What is in the quarantine: reason and bytes."""
+        return [(one.reason, one.raw) for one in self.ledger.quarantined_messages()]
+
+
+@pytest.fixture
+def adopting(ledger, registry, events):
+    """An adopter that adopts."""
+    return Adopting(ledger, registry, events)
+
+
+def a_message(payload=None, *, body=BODY, properties=None, **headers):
+    """What kombu hands over."""
+    return SimpleNamespace(
+        headers={"task": "mail.send", "id": "a-1", **headers},
+        payload=[[], {"to": "x"}, None] if payload is None else payload,
+        body=body,
+        properties={} if properties is None else properties,
+        delivery_info={"routing_key": "celery"},
+    )
+
+
+def test_a_message_becomes_a_job_and_rings(adopting, seen):
+    """Once: the same message again is known, and rings nobody."""
+    adopting.take(a_message())
+    adopting.take(a_message())
+    assert (JobState.AVAILABLE, ["a-1"], []) == (
+        adopting.ledger.job("a-1").state, adopting.bell.rung, adopting.kept,
+    )  # fmt: skip
+    assert 1 == sum(isinstance(event, JobAdopted) for event in seen)
+
+
+def test_a_message_for_a_plain_celery_task_goes_on(adopting, ledger):
+    """What was forwarded is no job and nothing to keep; a broker that is away leaves it where it was."""
+    adopting.forward = lambda message: True
+    adopting.take(a_message())
+    assert ({}, []) == (ledger.find(["a-1"]), adopting.kept)
+
+    def away(message):
+        raise BrokerUnavailable
+
+    adopting.forward = away
+    with pytest.raises(BrokerUnavailable):
+        adopting.take(a_message())
+    assert [] == adopting.kept
+
+
+def test_a_message_for_later_does_not_ring(adopting):
+    """The stager rings when its time has come."""
+    adopting.take(a_message(eta="2030-01-01T00:00:00"))
+    assert (JobState.SCHEDULED, []) == (adopting.ledger.job("a-1").state, adopting.bell.rung)
+
+
+def test_an_id_that_was_used_for_another_message_is_never_silence(adopting, seen):
+    """`task_id="daily-report"` on the second day is put aside, not acknowledged into nothing."""
+    adopting.take(a_message())
+    adopting.take(a_message([[], {"to": "y"}, None]))
+    assert [(QuarantineReason.ID_REUSED, BODY)] == adopting.kept
+    assert ["id_reused"] == [event.reason for event in seen if isinstance(event, MessageQuarantined)]
+
+
+def test_a_refused_message_answers_under_its_id(adopting):
+    """So that the producer's `get()` ends with a failure instead of waiting for ever."""
+    adopting.take(a_message([[], {"bcc": "x"}, None]))
+    job = adopting.ledger.job("a-1")
+    assert (JobState.QUARANTINED, QuarantineReason.INVALID_PAYLOAD) == (job.state, job.reason)
+    assert [(QuarantineReason.INVALID_PAYLOAD, BODY)] == adopting.kept
+
+
+class Undecodable(SimpleNamespace):
+    """A message whose body cannot be read."""
+
+    @property
+    def payload(self):
+        raise ValueError("no JSON")
+
+
+ODD = [
+    Undecodable(headers={}, body=b"\xff", properties={}, delivery_info={}),
+    SimpleNamespace(headers=["task"], payload=[], body=b"x", properties={}, delivery_info={}),
+    SimpleNamespace(headers="task", payload=[], body="x", properties={}, delivery_info={}),
+    SimpleNamespace(headers={}, payload=[], body=b"x", properties=["priority"], delivery_info={}),
+    SimpleNamespace(headers=None, payload=None, body=None, properties=None, delivery_info=None),
+    a_message(id=["a"]),
+    a_message(task={"a": 1}),
+]
+
+
+@pytest.mark.parametrize("message", ODD, ids=str)
+def test_a_message_that_cannot_be_read_is_kept(adopting, message):
+    """Nothing leaves: a message that is not acknowledged would come again, and again."""
+    adopting.take(message)
+    assert [QuarantineReason.UNDECODABLE] == [reason for reason, _ in adopting.kept]
+
+
+@pytest.mark.parametrize("task_name", ["a\0b", "\ud800", "x" * 255])
+def test_a_name_that_no_row_can_hold_is_kept(adopting, task_name):
+    """The ledger may refuse the row; the message is in the quarantine all the same."""
+    adopting.take(a_message(task=task_name))
+    assert adopting.kept
+
+
+@pytest.mark.parametrize("error", [InvalidArguments(detail="no row can hold it"), ValueError("a bug")])
+def test_what_the_ledger_will_never_take_is_kept(adopting, error):
+    """An error that would come again with every redelivery ends in the quarantine."""
+    adopting.line.errors["adopt"] = error
+    adopting.take(a_message())
+    assert [QuarantineReason.UNDECODABLE] == [reason for reason, _ in adopting.kept]
+
+
+@pytest.mark.parametrize("verb", ["adopt", "quarantine_message", "refuse"])
+def test_an_outage_leaves_the_message_with_the_broker(adopting, verb):
+    """It must not be acknowledged, and is taken when it comes again."""
+    message = a_message() if verb == "adopt" else a_message([[], {"bcc": "x"}, None])
+    adopting.line.before.add(verb)
+    with pytest.raises(LedgerUnavailable):
+        adopting.take(message)
+    adopting.line.before.clear()
+    adopting.take(message)
+    assert adopting.ledger.job("a-1")
+
+
+@pytest.mark.parametrize(
+    ("body", "raw"), [(b"\xff", b"\xff"), (memoryview(b"x"), b"x"), ("ä", "ä".encode()), ([1], b"[1]")]
+)
+def test_the_raw_bytes_of_any_body(body, raw):
+    """As they came, where they came as bytes."""
+    assert raw == raw_of(SimpleNamespace(body=body))
