@@ -44,7 +44,7 @@ def describe(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     kind = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
     text = f"{kind}{lines[0]}" if lines else type(error).__name__
-    return redact(text)[:LONGEST_DETAIL]
+    return redact(text)[:LONGEST_DETAIL].rstrip(".")
 
 
 async def _bounded(check: HealthCheck, deadline_seconds: float) -> ComponentReport:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, Double, Integer, TableValuedAlias, Text, bindparam, cast, column
 from sqlalchemy.types import TypeEngine
 
-from holdfast.ledger.types import EachRow, Instant
+from holdfast.ledger.types import EachRow, Instant, OneOfIds
 
 T = TypeVar("T")
 
@@ -19,12 +19,25 @@ MOST_CHARACTERS: Final = 8 * 1024 * 1024
 ROWS: Final = "rows"
 """Name of the parameter that holds a batch."""
 
+IDS: Final = "ids"
+"""Name of the parameter that holds the ids of a batch once more."""
+
 Row = Mapping[str, object]
 
 
 def packed(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the parameter of a statement over a batch."""
     return {ROWS: json.dumps(rows, ensure_ascii=False, allow_nan=False, separators=(",", ":"))}
+
+
+def packed_with_ids(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the parameters of a statement that also asks for `is_named`."""
+    return {**packed(rows), IDS: json.dumps([row["id"] for row in rows])}
+
+
+def is_named(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Tell whether a column is the `id` of any row of the batch: for the planner, beside the join."""
+    return OneOfIds(column, bindparam(IDS, type_=Text()))
 
 
 def chunked(items: Sequence[T], size: Callable[[T], int], *, most_rows: int = MOST_ROWS) -> Iterator[list[T]]:

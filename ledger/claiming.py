@@ -12,7 +12,7 @@ from holdfast.jobs.ids import LeaseToken, WorkerId
 from holdfast.jobs.job import Claim, ClaimRequest
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
-from holdfast.ledger.batch import packed
+from holdfast.ledger.batch import packed, packed_with_ids
 from holdfast.ledger.rows import BadRow
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.statements import claim, maintenance
@@ -145,7 +145,7 @@ class _Work:
     def _update(self, connection: Connection, wishes: Sequence[Wish]) -> list[AnyRow]:
         taken: list[AnyRow] = []
         for layer in _layers(wishes):
-            batch = packed(layer)
+            batch = packed_with_ids(layer)
             if len(layer) > 1 and self._transactions.is_postgresql:
                 self._transactions.run(connection, claim.lock(), batch)
             statement = claim.claim(self._worker_id)
@@ -172,7 +172,9 @@ class _Work:
         )
 
         def put_aside(ours: Connection, ids: Sequence[str]) -> list[AnyRow]:
-            moved = self._transactions.run(ours, statement, packed([{"id": one} for one in ids])).all()
+            moved = self._transactions.run(
+                ours, statement, packed_with_ids([{"id": one} for one in ids])
+            ).all()
             moments.record(self._transactions, ours, moved, Move.QUARANTINE.value)
             return list(moved)
 

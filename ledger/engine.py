@@ -4,6 +4,7 @@ Writers on SQLite begin with BEGIN IMMEDIATE: a transaction that reads first and
 writes later fails with SQLITE_BUSY at once, however long the busy timeout (B28).
 """
 
+import re
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -18,14 +19,25 @@ from holdfast.ledger.config import LedgerConfig
 READS_ONLY: Final = "holdfast_reads_only"
 """Execution option of a connection whose transactions never write."""
 
+IN_OUR_SCHEMA: Final = "holdfast_in_our_schema"
+"""Execution option of a connection on which our tables need no schema name."""
+
+_SCHEMA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 _IDLE_TRANSACTION_SECONDS: Final = 60
 _HINT: Final = "Use postgresql+psycopg://user:password@host/database or sqlite:///path/to/file."
 
 
-def make_engine(config: LedgerConfig) -> Engine:
-    """Make an engine with a bounded pool. Connects to nothing yet; raises LedgerError for a wrong address."""
+def make_engine(config: LedgerConfig, *, only_ours: bool = False) -> Engine:
+    """Make an engine with a bounded pool. Connects to nothing yet; raises LedgerError for a wrong address.
+
+    `only_ours`: its connections see our schema and no other, and carry the option IN_OUR_SCHEMA.
+    """
     url = checked_url(config)
-    engine = create_engine(url, poolclass=QueuePool, **_options(url, config))
+    options = _options(url, config)
+    if only_ours and config.schema and is_postgresql(url):
+        options["connect_args"]["options"] += f' -c search_path="{config.schema}"'
+        options["execution_options"] = {IN_OUR_SCHEMA: True}
+    engine = create_engine(url, poolclass=QueuePool, **options)
     _prepare(engine, config)
     return engine
 
@@ -55,6 +67,11 @@ def checked_url(config: LedgerConfig) -> URL:
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername == "postgresql+psycopg":
+        if config.schema is not None and not _SCHEMA_NAME.match(config.schema):
+            raise LedgerError(
+                detail=f"{config.schema!r} is no name for a schema",
+                hint="Use letters, digits and underscores, at most 63, and no digit first.",
+            )
         return url
     if url.get_backend_name() != "sqlite":
         raise LedgerError(detail=f"the ledger does not speak {url.drivername}", hint=_HINT)

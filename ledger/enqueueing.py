@@ -17,7 +17,7 @@ from holdfast.jobs.failure import storable_text
 from holdfast.jobs.ids import JobId, is_job_id
 from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Enqueued, NewJob
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger.batch import chunked, is_storable, packed
+from holdfast.ledger.batch import chunked, is_storable, packed, packed_with_ids
 from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_KEY, LONGEST_NAME
 from holdfast.ledger.statements import enqueue, meta
 from holdfast.ledger.transaction import Transactions
@@ -28,6 +28,8 @@ Adoption = Literal["adopted", "known", "id_reused"]
 
 TOMBSTONE_SECONDS: Final = 14 * 24 * 3600.0
 """How long an adopted id is remembered: twice an intake's visibility timeout of a week."""
+MOST_ON_SQLITE: Final = 50_000
+"""Jobs in one call on SQLite: about five seconds of its one writer, a quarter of a lease (B28)."""
 _FEW_CHARACTERS: Final = 400
 _FIRST_YEAR: Final = 1971
 _LAST_YEAR: Final = 8800
@@ -63,6 +65,11 @@ class Enqueueing:
         """Write all jobs or none."""
         if not jobs:
             return []
+        if len(jobs) > MOST_ON_SQLITE and not self._transactions.is_postgresql:
+            raise InvalidArguments(
+                detail=f"{len(jobs)} jobs at once would keep SQLite's one writer from the heartbeats",
+                hint=f"Enqueue at most {MOST_ON_SQLITE} at a time, or use PostgreSQL.",
+            )
         batch = _Requests(jobs)
         if connection is None:
             return self._transactions.write(
@@ -152,7 +159,7 @@ class Enqueueing:
     def _states(self, connection: Connection, job_ids: list[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for chunk in chunked([{"id": job_id} for job_id in job_ids], lambda _: 100):
-            rows = self._transactions.run(connection, enqueue.states(), packed(chunk)).all()
+            rows = self._transactions.run(connection, enqueue.states(), packed_with_ids(chunk)).all()
             found |= {row.id: row.state for row in rows}
         return found
 

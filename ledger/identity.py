@@ -2,11 +2,12 @@
 
 import secrets
 import time
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
 
-from holdfast.jobs.errors import SchemaMismatch
+from holdfast.jobs.errors import LedgerError, SchemaMismatch
 from holdfast.ledger.records import LedgerPing
 from holdfast.ledger.statements import meta
 from holdfast.ledger.transaction import Transactions
@@ -14,6 +15,8 @@ from holdfast.ledger.upgrade import revision_of
 
 EPOCH_REST_SECONDS: Final = 60.0
 """The epoch changes at most this often, so that a broker that forgets at once cannot cause a storm."""
+
+_MACHINE_ID: Final = Path("/etc/machine-id")
 
 
 class Identity:
@@ -41,11 +44,41 @@ class Identity:
         return str(value)
 
     def promoted(self) -> int:
-        """Raise the incarnation."""
-        return self._transactions.write(
-            lambda connection: int(self._transactions.run(connection, meta.raise_incarnation()).scalar_one()),
-            doing="raise the incarnation",
-        )
+        """Raise the incarnation; a file that was moved belongs to this machine from now on."""
+        machine_id = self._machine_id()
+
+        def work(connection: Connection) -> int:
+            if machine_id:
+                self._transactions.run(connection, meta.note("machine_id", machine_id))
+            return int(self._transactions.run(connection, meta.raise_incarnation()).scalar_one())
+
+        return self._transactions.write(work, doing="raise the incarnation")
+
+    def check_machine(self) -> None:
+        """Raise LedgerError if the ledger is a file and another machine uses it (B28).
+
+        Two machines that share a file over a network corrupt it: their locks
+        do not see each other. The first machine's id is kept in the file.
+        """
+        machine_id = self._machine_id()
+        if not machine_id:
+            return
+
+        def read(connection: Connection) -> str | None:
+            return self._transactions.run(connection, meta.fact("machine_id")).scalar()
+
+        def claim(connection: Connection) -> str | None:
+            self._transactions.run(connection, meta.note_first("machine_id", machine_id))
+            return read(connection)
+
+        known = self._transactions.read(read, doing="compare machines")
+        if known is None:
+            known = self._transactions.write(claim, doing="note the machine")
+        if known != machine_id:
+            raise LedgerError(
+                detail="this SQLite file is the ledger of another machine",
+                hint="Use PostgreSQL for several machines; if you moved it, run `holdfast ledger promoted`.",
+            )
 
     def new_epoch(self, seen: str) -> str:
         """Change the epoch if it is still the one that was seen; returns the one that holds now."""
@@ -68,3 +101,11 @@ class Identity:
             lambda connection: self._transactions.run(connection, meta.probe()), doing="ping"
         )
         return LedgerPing((between - started) * 1000, (time.monotonic() - between) * 1000)
+
+    def _machine_id(self) -> str:
+        if self._transactions.is_postgresql:
+            return ""
+        try:
+            return _MACHINE_ID.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""  # no such file, as in many containers: nothing to compare

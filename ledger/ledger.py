@@ -8,7 +8,7 @@ LedgerError (it cannot be done: do not).
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Final, Self
+from typing import Self
 
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -40,7 +40,7 @@ from holdfast.ledger.enqueueing import Adoption, Enqueueing
 from holdfast.ledger.foreign import Foreign
 from holdfast.ledger.identity import Identity
 from holdfast.ledger.maintenance import Maintenance
-from holdfast.ledger.reading import Reading
+from holdfast.ledger.reading import DEFAULT_LIST, Reading
 from holdfast.ledger.records import (
     CeleryResult,
     JobMoment,
@@ -58,25 +58,21 @@ from holdfast.ledger.steering import CancelAnswer, Steering
 from holdfast.ledger.transaction import Transactions
 from holdfast.ledger.upgrade import check_revision
 
-DEFAULT_LIST: Final = 50
-
 
 def connect(config: LedgerConfig, *, check_schema: bool = True) -> "Ledger":
     """Open the ledger.
 
     Raises LedgerUnavailable when the database does not answer, SchemaMismatch
-    when its tables are missing or another version's; `check_schema=False` skips
-    that comparison, for the commands that mend it.
+    when its tables are missing or another version's, LedgerError when a SQLite
+    file is another machine's; `check_schema=False` skips both comparisons, for
+    the commands that mend them.
     """
     ledger = Ledger(config)
     try:
-        if check_schema:
-            check_revision(ledger.revision())
-        ledger.open()
+        return ledger.open(check_schema=check_schema)
     except BaseException:
         ledger.close()
         raise
-    return ledger
 
 
 class Ledger:
@@ -87,7 +83,7 @@ class Ledger:
 
     def __init__(self, config: LedgerConfig) -> None:
         """Prepare the pools; connects to nothing yet."""
-        engine = make_engine(config)
+        engine = make_engine(config, only_ours=True)
         transactions = Transactions(engine, schema=config.schema)
         self.ledger_id = ""
         self._engine = engine
@@ -103,9 +99,13 @@ class Ledger:
         self._reading = Reading(transactions)
         self._sessions = Sessions(config)
 
-    def open(self) -> Self:
-        """Learn which ledger this is; without tables it stays nameless."""
-        if self.revision() is not None:
+    def open(self, *, check_schema: bool = True) -> Self:
+        """Learn which ledger this is; see `connect`. Without tables it stays nameless."""
+        revision = self.revision()
+        if check_schema:
+            check_revision(revision)
+            self._identity.check_machine()
+        if revision is not None:
             self.ledger_id = self._identity.fact("ledger_id")
             self._enqueueing.ledger_id = self.ledger_id
         return self
@@ -146,7 +146,8 @@ class Ledger:
         transaction that is still open, or invisible) it must be rolled back.
         Without, one transaction of our own. A known key, or a known id, gives
         the first job and `created=False`, so a repetition is harmless.
-        Raises InvalidArguments naming the field, for what no row can hold.
+        Raises InvalidArguments naming the field, for what no row can hold; on SQLite
+        also for more than 50,000 jobs at once.
         """
         return self._enqueueing.enqueue(jobs, connection=connection)
 
@@ -225,10 +226,9 @@ class Ledger:
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write outcomes, each only if its lease is still ours; answers in the same order.
 
-        A lost lease changes nothing: its answer has no state, and the outcome
-        is kept on the attempt as `late`. Repeating a settlement gives the first
-        answer again. An outcome that the database refuses becomes
-        quarantined(invalid_result); the others of the batch are not touched by it.
+        A lost lease changes nothing: its answer has no state, and the outcome is
+        kept on the attempt as `late`. A repetition gets the first answer. What the
+        database refuses is quarantined(invalid_result), the rest of the batch written.
         """
         return self._settling.settle(settlements)
 
@@ -365,7 +365,7 @@ class Ledger:
         """Tell whether a job was here and is pruned."""
         return self._reading.tombstone(job_id)
 
-    # Messages that cannot be jobs
+    # Messages that cannot be jobs, and what plain Celery tasks came to
 
     def quarantine_message(
         self, *, queue: str, reason: QuarantineReason, detail: str, raw: bytes, source: str
@@ -378,8 +378,6 @@ class Ledger:
     def quarantined_messages(self, limit: int = DEFAULT_LIST) -> list[QueuedMessage]:
         """Return the quarantined messages, the last seen first."""
         return self._retention.quarantined_messages(limit)
-
-    # Plain Celery tasks beside ours
 
     def store_celery_result(
         self, task_id: str, state: str, result_json: str | None, traceback: str | None

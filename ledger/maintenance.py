@@ -10,7 +10,7 @@ from holdfast.jobs.ids import JobId, LeaseToken
 from holdfast.jobs.job import Leftover, Ring
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
-from holdfast.ledger.batch import chunked, packed
+from holdfast.ledger.batch import chunked, packed_with_ids
 from holdfast.ledger.endings import LOST, OVERRAN
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.statements import maintenance
@@ -49,7 +49,7 @@ class Maintenance:
 
         def work(connection: Connection) -> None:
             for chunk in chunked([{"id": job_id} for job_id in sorted(job_ids)], lambda _: 100):
-                self._transactions.run(connection, maintenance.ring_soon(), packed(chunk))
+                self._transactions.run(connection, maintenance.ring_soon(), packed_with_ids(chunk))
 
         self._transactions.write(work, doing="make rings due")
 
@@ -127,7 +127,9 @@ class Maintenance:
         """Lock what a sweep is about, then move it; a row that cannot be moved stops no other (G5)."""
 
         def move_all(connection: Connection, ids: Sequence[str]) -> list[AnyRow]:
-            moved = self._transactions.run(connection, move, packed([{"id": one} for one in ids])).all()
+            moved = self._transactions.run(
+                connection, move, packed_with_ids([{"id": one} for one in ids])
+            ).all()
             if kind is not None:
                 moments.record(self._transactions, connection, moved, kind)
             return list(moved)

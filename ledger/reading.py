@@ -1,6 +1,7 @@
 """What people and programs ask the ledger."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -9,10 +10,12 @@ from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Attempt, Job
 from holdfast.jobs.state import JobState
 from holdfast.ledger import rows
-from holdfast.ledger.batch import chunked, packed
+from holdfast.ledger.batch import chunked, packed_with_ids
 from holdfast.ledger.records import JobMoment, QueueCount
 from holdfast.ledger.statements import reading
 from holdfast.ledger.transaction import Transactions
+
+DEFAULT_LIST: Final = 50
 
 
 class Reading:
@@ -26,7 +29,7 @@ class Reading:
         """Read one job; raises JobNotFound, or BadRow if somebody broke it by hand."""
         row = self._transactions.read(
             lambda connection: self._transactions.run(
-                connection, reading.jobs_of_batch(), packed([{"id": job_id}])
+                connection, reading.jobs_of_batch(), packed_with_ids([{"id": job_id}])
             ).first(),
             doing="read a job",
         )
@@ -40,7 +43,9 @@ class Reading:
         def work(connection: Connection) -> list[rows.AnyRow]:
             found: list[rows.AnyRow] = []
             for chunk in chunked([{"id": job_id} for job_id in dict.fromkeys(job_ids)], lambda _: 100):
-                found += self._transactions.run(connection, reading.jobs_of_batch(), packed(chunk)).all()
+                found += self._transactions.run(
+                    connection, reading.jobs_of_batch(), packed_with_ids(chunk)
+                ).all()
             return found
 
         found = self._transactions.read(work, doing="find jobs")

@@ -51,7 +51,6 @@ class Retention:
                 retention.drop_tombstones(limit),
                 retention.drop_messages(quarantined_seconds, limit),
                 foreign.drop(completed_seconds, limit),
-                foreign.drop(completed_seconds, limit),
                 workers.bury_dead(DEAD_WORKER_SECONDS, limit),
                 workers.drop_offers(),
             ):

@@ -15,7 +15,7 @@ from holdfast.jobs.job import Held, Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.jobs.state import JobState
 from holdfast.ledger import endings, moments
-from holdfast.ledger.batch import chunked, packed
+from holdfast.ledger.batch import chunked, packed, packed_with_ids
 from holdfast.ledger.endings import Ending
 from holdfast.ledger.statements import settle
 from holdfast.ledger.transaction import DataRefused, Transactions
@@ -86,7 +86,7 @@ class Settling:
         """
         ended: Ended = []
         for layer in _layers(batch):
-            rows = packed([one.row for one in layer])
+            rows = packed_with_ids([one.row for one in layer])
             if len(layer) > 1 and self._transactions.is_postgresql:
                 self._transactions.run(connection, settle.lock(), rows)
             asked = {str(one.job_id): one for one in layer}
@@ -110,7 +110,7 @@ class Settling:
 
     def owns(self, leases: Sequence[Lease]) -> list[bool]:
         """Ask by token which leases still hold."""
-        wanted = packed([{"id": lease.job_id, "token": lease.token} for lease in leases])
+        wanted = packed_with_ids([{"id": lease.job_id, "token": lease.token} for lease in leases])
         rows = self._transactions.read(
             lambda connection: self._transactions.run(connection, settle.owned(), wanted).all(),
             doing="ask for leases",

@@ -8,7 +8,7 @@ UTC, which sorts as the instants do.
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Dialect, Double, String, literal
+from sqlalchemy import Boolean, ColumnElement, Dialect, Double, String, literal
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -104,6 +104,17 @@ class EachRow(FunctionElement[Any]):
     inherit_cache = True
 
 
+class OneOfIds(FunctionElement[bool]):
+    """`OneOfIds(column, ids)`: the column is one of a JSON array of texts.
+
+    Keeps the planner at the primary key: a join alone may be planned as a scan
+    over a backlog that PostgreSQL's statistics do not know of yet.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+
 class IsInstant(FunctionElement[bool]):
     """Tell whether a column holds what `Instant` can read back; for CHECK constraints."""
 
@@ -168,6 +179,18 @@ def _rows_on_postgresql(element: EachRow, compiler: SQLCompiler, **options: Any)
 @compiles(EachRow, "sqlite")
 def _rows_on_sqlite(element: EachRow, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  SQLAlchemy's own options
     return f"json_each({_arguments(element, compiler, **options)[0]})"
+
+
+@compiles(OneOfIds, "postgresql")
+def _one_of_on_postgresql(element: OneOfIds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  SQLAlchemy's own options
+    column, ids = _arguments(element, compiler, **options)
+    return f"{column} = ANY (ARRAY(SELECT json_array_elements_text(CAST({ids} AS JSON))))"
+
+
+@compiles(OneOfIds, "sqlite")
+def _one_of_on_sqlite(element: OneOfIds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  SQLAlchemy's own options
+    column, ids = _arguments(element, compiler, **options)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608  both are written by the compiler
 
 
 @compiles(IsInstant, "postgresql")

@@ -8,7 +8,7 @@ For monitoring and for gates of a rollout; never for liveness (docs/adr/0002-pin
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery, Task
 
@@ -19,6 +19,9 @@ from holdfast.health.report import ComponentReport, Report, Status
 from holdfast.health.worker import RoundTripCheck
 from holdfast.jobs.clock import Clock, SystemClock
 from holdfast.tasks.round_trip import CHECK_SECONDS, PING_TASK, LedgerSupplier, RoundTrip, queue_wait
+
+BROKER_AWAY: Final = "not asked: without the broker no worker can be reached"
+DATABASE_AWAY: Final = "not asked: a worker's answer comes through the database"
 
 
 def register(
@@ -81,9 +84,9 @@ def _measured(measure: Callable[[], ComponentReport]) -> ComponentReport:
 
 def _why_not_asked(components: Mapping[str, ComponentReport], broker: str) -> str:
     if components[broker].status is Status.UNHEALTHY:
-        return "not asked: the broker is down, so no worker can be reached"
+        return BROKER_AWAY
     if components["database"].status is Status.UNHEALTHY:
-        return "not asked: the database is down, and a worker's answer comes through it"
+        return DATABASE_AWAY
     return ""
 
 

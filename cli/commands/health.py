@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -9,12 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from holdfast import celeryconfig
-from holdfast.health import Report, Status
+from holdfast.health import ComponentReport, Report, Status, run_all
+from holdfast.health.check import describe
+from holdfast.health.database import DatabaseCheck
+from holdfast.jobs.errors import SettingsError
 from holdfast.ledger import Ledger, connect
 from holdfast.settings import Settings, load
 from holdfast.tasks import results
 from holdfast.tasks.application import make_app
-from holdfast.tasks.health import ping
+from holdfast.tasks.health import BROKER_AWAY, ping
 
 COLORS = {Status.HEALTHY: "green", Status.DEGRADED: "yellow", Status.UNHEALTHY: "red"}
 
@@ -40,7 +44,6 @@ def health(
 
 
 async def _ping(settings: Settings, timeout_seconds: float) -> Report:
-    app = make_app("holdfast-health", celeryconfig.config(settings))
     connected: list[Ledger] = []
 
     def ledger() -> Ledger:
@@ -51,10 +54,25 @@ async def _ping(settings: Settings, timeout_seconds: float) -> Report:
 
     results.use_ledger(ledger)
     try:
-        return await ping(app, ledger, queue=settings.names.health_queue, timeout_seconds=timeout_seconds)
+        return await _report(settings, ledger, timeout_seconds)
     finally:
         for each in connected:
             each.close()
+
+
+async def _report(settings: Settings, ledger: Callable[[], Ledger], timeout_seconds: float) -> Report:
+    try:
+        config = celeryconfig.config(settings)
+    except SettingsError as error:
+        if not settings.has_embedded_broker:
+            raise
+        # Nobody runs the embedded broker: that is a state of the platform, not a fault in the settings.
+        found = await run_all([DatabaseCheck(ledger)], deadline_seconds=timeout_seconds)
+        away = ComponentReport(Status.UNHEALTHY, None, describe(error))
+        worker = ComponentReport(Status.DEGRADED, None, BROKER_AWAY)
+        return Report(found.timestamp, {**found.components, "redis": away, "worker": worker})
+    app = make_app("holdfast-health", config)
+    return await ping(app, ledger, queue=settings.names.health_queue, timeout_seconds=timeout_seconds)
 
 
 def _show(report: Report) -> None:

@@ -22,9 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.sql.functions import coalesce
 
 from holdfast.jobs.state import JobState
-from holdfast.ledger.batch import Batch
+from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import attempts, jobs, meta, offers, queue_pauses, workers
-from holdfast.ledger.statements.shape import in_state, named
+from holdfast.ledger.statements.shape import in_state, is_still, named
 from holdfast.ledger.types import LONGEST_SECONDS, Now, now_plus
 
 GRACE_SECONDS: Final = 30.0
@@ -62,7 +62,7 @@ def next_available(worker_id: str, queues: tuple[str, ...]) -> Select[*tuple[Any
     limit = bindparam(LIMIT, type_=Integer())
     heads = [
         select(jobs.c.id, jobs.c.priority, jobs.c.run_at)
-        .where(jobs.c.queue == queue, _is_claimable(worker_id))
+        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), _may_run(worker_id))
         .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
@@ -77,14 +77,8 @@ def next_available(worker_id: str, queues: tuple[str, ...]) -> Select[*tuple[Any
 
 @cache
 def lock() -> Select[*tuple[Any, ...]]:
-    """Lock a batch's available rows in order of their ids, so that two batches cannot block each other."""
-    rows = Batch()
-    return (
-        select(jobs.c.id)
-        .where(in_state(JobState.AVAILABLE), jobs.c.id.in_(select(rows.text("id"))))
-        .order_by(jobs.c.id)
-        .with_for_update(key_share=True)
-    )
+    """Lock a batch's rows in order of their ids, so that two batches cannot block each other."""
+    return select(jobs.c.id).where(is_named(jobs.c.id)).order_by(jobs.c.id).with_for_update(key_share=True)
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +110,13 @@ def claim(worker_id: str) -> Update:
             progress=null(),
             moments=jobs.c.moments + 1,
         )
-        .where(jobs.c.id == rows.text("id"), _is_claimable(worker_id), ~used)
+        .where(
+            jobs.c.id == rows.text("id"),
+            is_named(jobs.c.id),
+            is_still(JobState.AVAILABLE),
+            _may_run(worker_id),
+            ~used,
+        )
         .returning(*jobs.c)
     )
 
@@ -149,13 +149,12 @@ def start_attempts() -> Insert:
     )
 
 
-def _is_claimable(worker_id: str) -> ColumnElement[bool]:
+def _may_run(worker_id: str) -> ColumnElement[bool]:
     paused = exists().where(queue_pauses.c.queue == jobs.c.queue)
     offered = exists().where(
         offers.c.worker_id == worker_id, offers.c.task == jobs.c.task, offers.c.version == jobs.c.version
     )
     return and_(
-        in_state(JobState.AVAILABLE),
         jobs.c.cancel_requested_at.is_(None),
         jobs.c.ends_at > Now(),
         ~paused,

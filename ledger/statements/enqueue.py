@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.functions import coalesce
 
 from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
-from holdfast.ledger.batch import Batch
+from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import job_keys, job_moments, jobs, tombstones
 from holdfast.ledger.statements.shape import named
 from holdfast.ledger.types import Later, Now, now_plus
@@ -118,8 +118,7 @@ def holders() -> Select[*tuple[Any, ...]]:
 @cache
 def states() -> Select[*tuple[Any, ...]]:
     """Read the states of the jobs of a batch."""
-    rows = Batch()
-    return select(jobs.c.id, jobs.c.state).where(jobs.c.id == rows.text("id"))
+    return select(jobs.c.id, jobs.c.state).where(is_named(jobs.c.id))
 
 
 def bury(job_id: str, digest: str, seconds: float) -> Insert:

@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger.batch import Batch
+from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import jobs, offers, workers
-from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, named
+from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, is_still, named
 from holdfast.ledger.types import Now, now_plus
 
 FIRST_RING_PAUSE_SECONDS: Final = 60
@@ -106,7 +106,7 @@ def leftover(limit: int) -> Select[*tuple[Any, ...]]:
     return _locked(
         select(jobs.c.id, jobs.c.lease_token, jobs.c.worker_id, lives.label("lives"))
         .where(in_state(JobState.RUNNING), or_(~lives, jobs.c.attempt_ends_at <= Now()))
-        .order_by(jobs.c.id)
+        .order_by(jobs.c.worker_id, jobs.c.attempt_ends_at)
         .limit(limit)
     )
 
@@ -164,7 +164,6 @@ def not_offered(limit: int) -> Select[*tuple[Any, ...]]:
     return _locked(
         select(jobs.c.id)
         .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_(None), ~_is_offered())
-        .order_by(jobs.c.id)
         .limit(limit)
     )
 
@@ -204,7 +203,7 @@ def _is_offered() -> ColumnElement[bool]:
 
 def _of_batch(*states: JobState) -> Update:
     rows = Batch()
-    return jobs.update().where(jobs.c.id == rows.text("id"), in_state(*states))
+    return jobs.update().where(jobs.c.id == rows.text("id"), is_named(jobs.c.id), is_still(*states))
 
 
 def _locked(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:

@@ -24,6 +24,12 @@ def note(name: str, value: str) -> Insert:
     )
 
 
+def note_first(name: str, value: str) -> Insert:
+    """Write a fact if there is none."""
+    statement = insert(meta).values(name=name, value=value, changed_at=Now())
+    return statement.on_conflict_do_nothing(index_elements=["name"])
+
+
 @cache
 def raise_incarnation() -> Update:
     """Raise the incarnation: fences from now on are above all that were ever given."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, exists, func, select
 
 from holdfast.jobs.state import JobState
-from holdfast.ledger.batch import Batch
+from holdfast.ledger.batch import is_named
 from holdfast.ledger.schema import attempts, job_moments, jobs, quarantined_messages, tombstones
 from holdfast.ledger.statements.shape import in_state
 from holdfast.ledger.types import Now, SecondsBetween
@@ -16,8 +16,7 @@ from holdfast.ledger.types import Now, SecondsBetween
 @cache
 def jobs_of_batch() -> Select[*tuple[Any, ...]]:
     """Read the jobs of a batch."""
-    rows = Batch()
-    return select(jobs).where(jobs.c.id == rows.text("id"))
+    return select(jobs).where(is_named(jobs.c.id))
 
 
 def attempts_of(job_id: str) -> Select[*tuple[Any, ...]]:

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.functions import coalesce
 
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger.batch import Batch
+from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import attempts, jobs
 from holdfast.ledger.statements.shape import MOVED, becoming, fenced, in_state, named
 from holdfast.ledger.types import Now, SecondsBetween, now_plus
@@ -44,13 +44,7 @@ _NOT_FINAL: Final = ("retry", "snooze", "park", "hand_back", "lost", "overran")
 @cache
 def lock() -> Select[*tuple[Any, ...]]:
     """Lock a batch's rows in order of their ids, so that two batches cannot block each other."""
-    rows = Batch()
-    return (
-        select(jobs.c.id)
-        .where(jobs.c.id.in_(select(rows.text("id"))))
-        .order_by(jobs.c.id)
-        .with_for_update(key_share=True)
-    )
+    return select(jobs.c.id).where(is_named(jobs.c.id)).order_by(jobs.c.id).with_for_update(key_share=True)
 
 
 @cache
@@ -81,7 +75,7 @@ def settle() -> Update:
             attempt=jobs.c.attempt - case((gives_back, 1), else_=0),
             losses=case((verdict.is_kind("lost", "overran"), jobs.c.losses + 1), else_=0),
         )
-        .where(fenced(rows.text("id"), rows.text("token")))
+        .where(is_named(jobs.c.id), fenced(rows.text("id"), rows.text("token")))
         .returning(*MOVED)
     )
 
@@ -182,7 +176,9 @@ def progress() -> Update:
 def owned() -> Select[*tuple[Any, ...]]:
     """Read which rows of a batch still run under their tokens."""
     rows = Batch()
-    return select(jobs.c.id, jobs.c.lease_token).where(fenced(rows.text("id"), rows.text("token")))
+    return select(jobs.c.id, jobs.c.lease_token).where(
+        is_named(jobs.c.id), fenced(rows.text("id"), rows.text("token"))
+    )
 
 
 @lru_cache(maxsize=64)

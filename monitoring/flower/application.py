@@ -5,20 +5,23 @@ name. `tests/integration/monitoring/test_flower.py` starts the real command and 
 Further pages of ours are added here, by Tornado's `add_handlers`.
 """
 
-# ruff: noqa: ANN401 -- Flower and Tornado say nothing about their types
-
+import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from flower.api.tasks import TaskApply, TaskResult  # type: ignore[import-untyped]  # Flower has no types
 from flower.app import Flower, rewrite_handler  # type: ignore[import-untyped]  # Flower has no types
 from flower.events import Events  # type: ignore[import-untyped]  # Flower has no types
 from flower.inspector import Inspector  # type: ignore[import-untyped]  # Flower has no types
 from tornado.ioloop import IOLoop
+from typing_extensions import override
 
 from holdfast.jobs.redaction import Redactor
 from holdfast.monitoring.flower.cleaning import NOT_SHOWN, clean_answer, clean_event
+
+Untyped: TypeAlias = Any
+"""What Flower and Tornado give and take; they say nothing about its type."""
 
 EVERY_HOST: Final = r".*"
 
@@ -28,20 +31,22 @@ class SafeFlower(Flower):  # type: ignore[misc]  # Flower has no types
 
     def __init__(
         self,
-        options: Any = None,
-        capp: Any = None,
-        events: Any = None,
-        io_loop: Any = None,
+        options: Untyped = None,
+        capp: Untyped = None,
+        events: Untyped = None,
+        io_loop: Untyped = None,
         *,
         login: str,
         is_made_up: bool,
         secrets: tuple[str, ...] = (),
-        **settings: Any,
+        **settings: Untyped,
     ) -> None:
         """Start from Flower's arguments; `login` is `user:password` and holds if nothing else was set."""
         loop = io_loop or IOLoop.instance()
         redactor = Redactor(secrets)
         _settle_login(options, login, is_made_up=is_made_up)
+        for handler in logging.getLogger().handlers:  # Tornado has put its own there by now
+            handler.addFilter(RedactingFilter(redactor))
         super().__init__(
             options=options,
             capp=capp,
@@ -66,7 +71,7 @@ class SafeFlower(Flower):  # type: ignore[misc]  # Flower has no types
 class CleanEvents(Events):  # type: ignore[misc]  # Flower has no types
     """Cleans each event before anything remembers it."""
 
-    def __init__(self, *arguments: Any, redactor: Redactor, **options: Any) -> None:
+    def __init__(self, *arguments: Untyped, redactor: Redactor, **options: Untyped) -> None:
         """Take Flower's arguments and the redactor."""
         super().__init__(*arguments, **options)
         self._redactor = redactor
@@ -79,19 +84,37 @@ class CleanEvents(Events):  # type: ignore[misc]  # Flower has no types
 class CleanInspector(Inspector):  # type: ignore[misc]  # Flower has no types
     """Cleans each answer before anything remembers it."""
 
-    def __init__(self, *arguments: Any, redactor: Redactor, **options: Any) -> None:
+    def __init__(self, *arguments: Untyped, redactor: Redactor, **options: Untyped) -> None:
         """Take Flower's arguments and the redactor."""
         super().__init__(*arguments, **options)
         self._redactor = redactor
 
-    def _on_update(self, workername: str, method: str, response: Any) -> None:
+    def _on_update(self, workername: str, method: str, response: Untyped) -> None:
         super()._on_update(workername, method, clean_answer(method, response, self._redactor))
+
+
+class RedactingFilter(logging.Filter):
+    """Takes secrets out of Flower's own log lines, which do not pass our logging."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        """Take the redactor."""
+        super().__init__()
+        self._redactor = redactor
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Render the line and redact it; a traceback that comes with it, too."""
+        record.msg, record.args = self._redactor.text(record.getMessage()), None
+        if record.exc_info:
+            text = logging.Formatter().formatException(record.exc_info)
+            record.exc_info, record.exc_text = None, self._redactor.text(text)
+        return True
 
 
 class ResultWithoutValue(TaskResult):  # type: ignore[misc]  # Flower has no types
     """Tells a task's state; its result is read with the client or `holdfast job`, not here."""
 
-    def update_response_result(self, response: dict[str, Any], result: Any) -> None:
+    def update_response_result(self, response: dict[str, Any], result: Untyped) -> None:
         """Leave the value out."""
         del result
         response["result"] = NOT_SHOWN
@@ -100,17 +123,17 @@ class ResultWithoutValue(TaskResult):  # type: ignore[misc]  # Flower has no typ
 class ApplyWithoutValue(TaskApply):  # type: ignore[misc]  # Flower has no types
     """Runs a task and tells its state."""
 
-    def update_response_result(self, response: dict[str, Any], result: Any) -> None:
+    def update_response_result(self, response: dict[str, Any], result: Untyped) -> None:
         """Leave the value out."""
         del result
         response["result"] = NOT_SHOWN
 
 
-def _settle_login(options: Any, login: str, *, is_made_up: bool) -> None:
+def _settle_login(options: Untyped, login: str, *, is_made_up: bool) -> None:
     if options.auth:
         # OAuth was asked for: ours would be a second lock that nobody has the key to.
         if options.basic_auth == [login]:
-            options.basic_auth = None
+            options.basic_auth = []
         return
     if not any(options.basic_auth or ()):
         options.basic_auth = [login]
@@ -121,7 +144,7 @@ def _settle_login(options: Any, login: str, *, is_made_up: bool) -> None:
         sys.stderr.flush()
 
 
-def _events(options: Any, capp: Any, loop: Any, redactor: Redactor) -> CleanEvents:
+def _events(options: Untyped, capp: Untyped, loop: Untyped, redactor: Redactor) -> CleanEvents:
     return CleanEvents(
         capp,
         loop,

@@ -119,6 +119,7 @@ class Bench:
         self.seen: list[Event] = []
         self.events = Events(self.seen.append)
         self.room: list[bool] = []
+        self.stuffed = 0
         self.worker_id = registered(ledger)
         self.started: list[RunningAttempt] = []
         self.may_end = asyncio.Event()
@@ -132,7 +133,11 @@ class Bench:
             events=self.events,
             clock=self.clock,
             on_room=self.room.append,
+            on_stuffed=self._stuff,
         )
+
+    def _stuff(self) -> None:
+        self.stuffed += 1
 
     async def _run(self, attempt: RunningAttempt) -> None:
         self.started.append(attempt)

@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.tests.support.processes import LOOPBACK, Server
 
-APP = "hf_flower_app"
+APP = "holdfast.workers.app"
 TIMEOUT_SECONDS = 15.0
 
 

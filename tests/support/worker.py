@@ -1,5 +1,6 @@
 """A real worker process, the way a user starts it."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,8 @@ class WorkerServer(Server):
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__()
-        self._environment = dict(environment)
+        self.heartbeat_file = self.folder / "heartbeat"
+        self._environment = {"HOLDFAST_PROBE_HEARTBEAT_FILE": str(self.heartbeat_file), **environment}
 
     @property
     def url(self) -> str:
@@ -54,5 +56,12 @@ class WorkerServer(Server):
         return {**inherited, **self._environment, "PYTHONUNBUFFERED": "1"}
 
     def is_ready(self) -> bool:
-        """Ready when Celery says so."""
-        return " ready." in self.log
+        """Ready when Celery says so in the log, or where that is silent, the heartbeat file."""
+        return " ready." in self.log or self._has_started()
+
+    def _has_started(self) -> bool:
+        try:
+            content = json.loads(self.heartbeat_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return content["pid"] == self.pid and content["probes"]["startup"]["status"] == "ok"

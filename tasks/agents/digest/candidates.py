@@ -92,6 +92,7 @@ def lack_of(text: str, words: Sequence[str], terms: Sequence[str], kind: BlockKi
         or text.endswith("?")
         or text.startswith("(")
         or text.count(",") + text.count(";") > 0.3 * len(words)
+        or text.replace("**", "").count("*") % 2 == 1
         or patterns.TORN.search(text) is not None
         or (kind is BlockKind.LIST_ITEM and patterns.LABEL.match(text) is not None)
     )

@@ -77,6 +77,7 @@ TALK = re.compile(
 )
 """Words that address the reader."""
 PROMOTION = re.compile(
+    r"save time, reduce risk|raise money|questions and comments|"
     r"tidelift|open ?collective|patreon|sponsor|\bdonat|\bbackers?\b|code of conduct|pull requests?\b|"
     r"issue tracker|mailing list|\bdiscord\b|\bgitter\b|stack ?overflow|free trial|\bfollow us\b|"
     r"\bour (?:team|company|community)\b",
@@ -108,6 +109,7 @@ TELLING_NOTHING = (POINTING, LICENCE, CHANGE_MARK, PROMOTION)
 """Slow to search, so first look for the `TRIGGERS` and `TRIGGER_SIGNS` that each of them needs."""
 TRIGGERS = word_set(
     """
+    save raise comments
     above available backer backers below bpo ci click collective community company conduct
     copyright described discord documented donate donation donations example follow following
     follows found free gh gitter hereby hosted issue issues liability liable licence licenced

@@ -6,9 +6,6 @@ from io import BytesIO
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-MAX_PAGES = 500
-"""Of a longer PDF the first pages are read."""
-
 _DEFECTS = (
     ValueError,
     KeyError,
@@ -25,12 +22,12 @@ _DEFECTS = (
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it logs a line for every oddity of a file
 
 
-def extract_pages(data: bytes) -> list[str]:
-    """Return the text of each page, up to `MAX_PAGES`; ValueError says why a file cannot be read."""
+def extract_pages(data: bytes, most: int) -> list[str]:
+    """Return the text of each page, up to `most`; ValueError says why a file cannot be read."""
     try:
         reader = PdfReader(BytesIO(data), strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
             raise ValueError("it is encrypted; save it without a password")
-        return [page.extract_text() for page in reader.pages[:MAX_PAGES]]
+        return [page.extract_text() for page in reader.pages[:most]]
     except (PyPdfError, *_DEFECTS) as error:
         raise ValueError(f"the PDF cannot be read: {str(error) or type(error).__name__}") from error

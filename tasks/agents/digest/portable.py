@@ -1,18 +1,16 @@
 """PDF as blocks, where the optional library is installed; a page counts as a line."""
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 
 from holdfast.tasks.agents.digest.blocks import Block, Reading
 from holdfast.tasks.agents.digest.lines import SourceLine, numbered
 from holdfast.tasks.agents.digest.plain import plain_blocks
 
-_extract: Callable[[bytes], list[str]] | None
-try:
-    from holdfast.tasks.agents.digest.pdf_pages import MAX_PAGES, extract_pages
-except ImportError:  # the extra `pdf` is not installed: every PDF is named as unreadable
-    _extract, _most_pages = None, 0
-else:
-    _extract, _most_pages = extract_pages, MAX_PAGES
+_PAGES_MODULE = "holdfast.tasks.agents.digest.pdf_pages"
+MAX_PAGES = 500
+"""Of a longer PDF the first pages are read."""
 
 NO_READER = "reading PDF needs a library: install holdfast[pdf]"
 _SHORT = 0.75
@@ -20,14 +18,16 @@ _SHORT = 0.75
 
 def has_pdf_reader() -> bool:
     """Whether the extra `pdf` is installed."""
-    return _extract is not None
+    return importlib.util.find_spec("pypdf") is not None
 
 
 def page_texts(data: bytes) -> list[str]:
     """Return the text of each page; ValueError says why a file cannot be read."""
-    if _extract is None:
+    if not has_pdf_reader():
         raise ValueError(NO_READER)
-    return _extract(data)
+    # Loaded with the first PDF: it costs 12 MB, and most workers never see one.
+    extract: Callable[[bytes, int], list[str]] = importlib.import_module(_PAGES_MODULE).extract_pages
+    return extract(data, MAX_PAGES)
 
 
 def read_portable(pages: Sequence[str]) -> Reading:
@@ -35,7 +35,7 @@ def read_portable(pages: Sequence[str]) -> Reading:
     if not any(page.strip() for page in pages):
         raise ValueError("the PDF holds no text (scanned pages need text recognition first)")
     blocks = [block for number, page in enumerate(pages, start=1) for block in _page_blocks(number, page)]
-    note = f"only the first {len(pages)} pages were read" if len(pages) == _most_pages else ""
+    note = f"only the first {len(pages)} pages were read" if len(pages) == MAX_PAGES else ""
     return Reading("", tuple(blocks), note)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import inspect, text
 
 from holdfast.jobs.errors import LedgerError, LedgerUnavailable, SchemaMismatch
 from holdfast.jobs.state import JobState
-from holdfast.ledger import LedgerConfig, connect, migrate
+from holdfast.ledger import LedgerConfig, connect, identity, migrate
 from holdfast.ledger.engine import make_engine
 from holdfast.ledger.schema import metadata
 from holdfast.ledger.upgrade import HEAD, VERSION_TABLE
@@ -109,6 +109,24 @@ def test_namespaces(config, ledger):
     assert other.ledger_id != ledger.ledger_id
     assert {} == other.find([job.id])
     other.close()
+
+
+def test_another_machine(sqlite_url, tmp_path, monkeypatch):
+    """A SQLite file serves one machine; moving it is said with `promoted`."""
+    config = LedgerConfig(url=sqlite_url)
+    migrate(config)
+    machine = tmp_path / "machine-id"
+    monkeypatch.setattr(identity, "_MACHINE_ID", machine)
+    connect(config).close()
+    machine.write_text("first\n")
+    connect(config).close()
+    machine.write_text("second\n")
+    with pytest.raises(LedgerError, match="promoted"):
+        connect(config)
+    mover = connect(config, check_schema=False)
+    assert 2 == mover.promoted()
+    mover.close()
+    connect(config).close()
 
 
 def test_no_free_connection(config):

@@ -12,7 +12,7 @@ from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.errors import InvalidArguments, LedgerError
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger import LedgerConfig, connect, migrate
+from holdfast.ledger import LedgerConfig, connect, enqueueing, migrate
 from holdfast.tests.support.builders import a_new_job
 
 
@@ -177,6 +177,18 @@ def test_bulk(ledger):
     assert [("default", JobState.AVAILABLE, 2500)] == [
         (count.queue, count.state, count.count) for count in ledger.counts()
     ]
+
+
+def test_too_many_for_one_writer(ledger, config, monkeypatch):
+    """SQLite refuses a batch that would starve the heartbeats; PostgreSQL takes it."""
+    monkeypatch.setattr(enqueueing, "MOST_ON_SQLITE", 10)
+    jobs = [a_new_job() for _ in range(11)]
+    if config.url.startswith("postgresql"):
+        assert 11 == len(ledger.enqueue(jobs))
+        return
+    with pytest.raises(InvalidArguments, match="at most 10 at a time"):
+        ledger.enqueue(jobs)
+    assert 10 == len(ledger.enqueue(jobs[:10]))
 
 
 def test_in_the_callers_transaction(ledger):

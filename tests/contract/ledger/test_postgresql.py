@@ -3,15 +3,18 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import psycopg
 import pytest
+from sqlalchemy import event
 
-from holdfast.jobs.errors import KeyBusy, LeaseLost
+from holdfast.jobs.errors import KeyBusy, LeaseLost, LedgerUnavailable
 from holdfast.jobs.ids import new_lease_token
 from holdfast.jobs.job import ClaimRequest
-from holdfast.jobs.outcome import Park
-from holdfast.jobs.state import JobState
+from holdfast.jobs.outcome import Park, Quarantine
+from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger import connect
 from holdfast.ledger.statements import claim as claims
+from holdfast.ledger.statements import maintenance, settle
 from holdfast.ledger.statements import workers as worker_statements
 from holdfast.ledger.transaction import Transactions
 from holdfast.tests.support.builders import a_new_job, a_settlement
@@ -130,10 +133,10 @@ def test_cancel_while_settling(ledger, worker, claim, is_waiting):
         ledger.check_lease_in(session.connection(), lease)
         cancel = pool.submit(ledger.cancel, job.id, "changed my mind")
         until(is_waiting, what="the cancel to wait for the row")
-        settle = pool.submit(ledger.settle, [a_settlement(lease, Park("upstream:x"))])
+        settled = pool.submit(ledger.settle, [a_settlement(lease, Park("upstream:x"))])
         session.commit()
         assert "requested" == cancel.result(10)
-        assert JobState.CANCELLED == settle.result(10)[0].state
+        assert JobState.CANCELLED == settled.result(10)[0].state
     assert "changed my mind" == ledger.job(job.id).detail
 
 
@@ -159,3 +162,97 @@ def test_opposite_batches(ledger, worker):
         answers = list(pool.map(ledger.settle, [settlements, settlements[::-1]]))
     assert 40 == sum(one.state is JobState.COMPLETED for answer in answers for one in answer)
     assert all(3 == len(ledger.history(job.id)) for job in jobs)
+
+
+def test_restarted_server(ledger, worker):
+    """Connections that broke while they were idle cost nobody an error."""
+    ledger.enqueue([a_new_job()])
+    _end_connections(ledger)
+    assert ledger.beat(worker.id)
+    _end_connections(ledger)
+    assert 1 == len(ledger.claim(worker.id, [ClaimRequest(new_lease_token())], **HOW))
+
+
+@pytest.fixture
+def lost_reply(ledger, monkeypatch):
+    """Let the next COMMIT succeed and its reply get lost."""
+    dialect = ledger._engine.dialect  # noqa: SLF001  the fault is injected below the ledger
+    commit = dialect.do_commit
+
+    def commit_and_break(connection):
+        commit(connection)
+        connection.dbapi_connection.close()
+        monkeypatch.setattr(dialect, "do_commit", commit)
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    return lambda: monkeypatch.setattr(dialect, "do_commit", commit_and_break)
+
+
+def test_unknown_commit_of_a_claim(ledger, worker, lost_reply):
+    """A claim whose reply was lost is asked for again, by its token, and nothing else is taken."""
+    ledger.enqueue([a_new_job(), a_new_job()])
+    lost_reply()
+    (granted,) = ledger.claim(worker.id, [ClaimRequest(new_lease_token())], **HOW)
+    assert [granted.lease.token] == [held.token for held in ledger.held(worker.id)]
+
+
+def test_unknown_commit_of_a_settlement(ledger, claim, lost_reply):
+    """A settlement whose reply was lost is found by its token, not taken for a lost lease."""
+    job = a_new_job()
+    ledger.enqueue([job])
+    lease = claim(job.id).lease
+    lost_reply()
+    assert JobState.COMPLETED == ledger.settle([a_settlement(lease)])[0].state
+    assert 3 == len(ledger.history(job.id))
+    assert None is ledger.attempts(job.id)[0].late
+
+
+def test_unknown_commit_of_a_requeue(ledger, claim, lost_reply):
+    """What cannot tell whether it was done says that it does not know."""
+    job = a_new_job()
+    ledger.enqueue([job])
+    ledger.settle([a_settlement(claim(job.id).lease, Quarantine(QuarantineReason.PERMANENT))])
+    lost_reply()
+    with pytest.raises(LedgerUnavailable):
+        ledger.requeue(job.id)
+    assert (JobState.AVAILABLE, 2) == (ledger.job(job.id).state, ledger.job(job.id).generation)
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (claims.next_available("w", ("a", "b")), "ix_jobs_claim"),
+        (claims.claim("w"), "pk_jobs"),
+        (settle.settle(), "pk_jobs"),
+        (settle.held("w"), "ix_jobs_held"),
+        (maintenance.due(9), "ix_jobs_stage"),
+        (maintenance.ringing("e", 9), "ix_jobs_ring"),
+        (maintenance.expired(9), "ix_jobs_expire"),
+    ],
+)
+def test_indexes_serve(ledger, transactions, statement, index):
+    """Claims and sweeps read their own index, also for a backlog that no statistics know of yet."""
+    ledger.enqueue([a_new_job() for _ in range(3000)])
+    values = {"rows": "[]", "ids": "[]", "limits": "[]", "default_seconds": 1.0, "most": 1}
+    plans = []
+
+    @event.listens_for(transactions.engine, "before_cursor_execute", retval=True)
+    def explain(_connection, _cursor, text, parameters, _context, _many):
+        return f"EXPLAIN {text}", parameters
+
+    with transactions.engine.connect() as connection:
+        wanted = {
+            name: value for name, value in values.items() if name in statement.compile(connection).params
+        }
+        plans = [str(line) for line in transactions.run(connection, statement, wanted).cursor.fetchall()]
+    event.remove(transactions.engine, "before_cursor_execute", explain)
+    assert any(index in line for line in plans), plans
+    assert not any("Seq Scan on jobs" in line for line in plans), plans
+
+
+def _end_connections(ledger):
+    with ledger.session() as session:
+        session.connection().exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database() AND backend_type = 'client backend'"
+        )

@@ -176,7 +176,7 @@ def test_database_away(tmp_path):
             "redis": Status.HEALTHY,
             "worker": Status.DEGRADED,
         } == _statuses(report)
-        assert "the database is down" in report.components["worker"].detail
+        assert "through the database" in report.components["worker"].detail
         report = platform.ping(timeout_seconds=5.0, ledger=lambda: connect(platform.config))
         assert Status.UNHEALTHY == report.components["database"].status
         platform.close()

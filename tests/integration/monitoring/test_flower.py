@@ -211,6 +211,21 @@ def test_empty_password_does_not_open_the_door(tmp_path):
             assert 401 == flower.get("/")[0]
 
 
+def test_oauth_replaces_our_password(tmp_path):
+    """Who sets up OAuth is sent to its login, and is not asked for a password that nobody was told."""
+    with RedisServer() as redis:
+        environment = worker_environment(
+            tmp_path, broker_url=redis.url, database_url=f"sqlite:///{tmp_path}/l"
+        )
+        options = ("--auth=.*@example.com", "--auth_provider=flower.views.auth.GithubLoginHandler")
+        oauth = ("--oauth2_key=k", "--oauth2_secret=s", "--oauth2_redirect_uri=http://127.0.0.1/login")
+        with FlowerServer(environment, *options, *oauth) as flower:
+            assert "" == flower.printed_password
+            assert 302 == flower.get("/workers")[0]
+            assert 401 != flower.get("/login")[0]
+            assert 200 != flower.get("/api/workers")[0]
+
+
 def _send_events(app, count):
     with (
         app.connection_for_write() as connection,

@@ -107,8 +107,10 @@ def test_python_reads_public_docstrings_only():
     """Docstrings of modules, classes and public functions are prose; code, fields and examples are not."""
     text = (
         'r"""The module.\n\nIt does things well.\n"""\n\n\nasync def run(x):\n    """Run it now.\n\n'
-        '    Args:\n        x: A hidden thing.\n\n    >>> run(1)\n    A result.\n    """\n    y = """No docstring."""\n'
-        '\n\ndef _private():\n    """Not read."""\n\n\nclass Pool:\n    # a comment\n    "A pool of workers."\n'
+        '    Args:\n        x: A hidden thing.\n\n    >>> run(1)\n    A result.\n    """\n'
+        '    y = """No docstring."""\n'
+        '\n\ndef _private():\n    """Not read."""\n\n\n'
+        'class Pool:\n    # a comment\n    "A pool of workers."\n'
     )
     expected = [
         ("The module.", 1),
@@ -137,7 +139,7 @@ def test_line_numbers_survive_every_line_end():
     """Windows and old Macintosh line ends count as editors count them; a form feed is no line end."""
     for line_end in ("\r\n", "\r", "\n"):
         assert [(PROSE, 3)] == readable(f"# T{line_end}{line_end}{PROSE}{line_end}", Kind.MARKDOWN)
-    assert [("A. " + PROSE, 1)] == readable(f"A.\f{PROSE}\n", Kind.TEXT)
+    assert [("Ab. " + PROSE, 1)] == readable(f"Ab.\f{PROSE}\n", Kind.TEXT)
 
 
 def test_a_long_document_is_cut_and_says_so():

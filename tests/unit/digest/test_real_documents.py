@@ -4,6 +4,7 @@ import ast
 import re
 import sysconfig
 import warnings
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from holdfast.tasks.agents.digest.lines import fold
 from holdfast.tasks.agents.digest.scan import KINDS, kind_of
 
 PATHS = sysconfig.get_paths()
-MOST_PER_KIND = 150
+MOST_PER_KIND = 80
 
 
+@cache
 def real_files(suffix: str) -> list[Path]:
-    """Up to 150 files of the standard library and the installed packages, spread evenly."""
+    """Up to 80 files of the standard library and the installed packages, spread evenly."""
     found = {path for place in ("stdlib", "purelib") for path in Path(PATHS[place]).rglob(f"*{suffix}")}
     small = sorted(path for path in found if path.is_file() and 500 < path.stat().st_size < 200_000)
     return small[:: len(small) // MOST_PER_KIND + 1]

@@ -55,8 +55,16 @@ def test_a_sentence_knows_its_lines():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("It ends.", True), ('It "ends."', True), ("**It ends!**", True), ("Ends (so?)", True)]
-    + [("It does not", False), ("As follows:", False), ("And so on...", False), ("And so on\u2026", False)],
+    [
+        ("It ends.", True),
+        ('It "ends."', True),
+        ("**It ends!**", True),
+        ("Ends (so?)", True),
+        ("It does not", False),
+        ("As follows:", False),
+        ("And so on...", False),
+        ("And so on\u2026", False),
+    ],
 )
 def test_the_end_of_a_sentence(text, expected):
     """A full stop, exclamation or question mark ends a sentence, an ellipsis or a colon does not."""

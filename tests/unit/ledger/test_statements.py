@@ -51,6 +51,8 @@ STATEMENTS = {
     "fact": meta.fact("epoch"),
     "raise incarnation": meta.raise_incarnation(),
     "change epoch": meta.change_epoch("a", "b", rest_seconds=1.0),
+    "note": meta.note("n", "v"),
+    "note first": meta.note_first("n", "v"),
     "probe": meta.probe(),
     "answer": meta.answer(),
     "jobs of batch": reading.jobs_of_batch(),
@@ -119,7 +121,7 @@ def test_compiles(name, dialect):
 def test_workers_write_under_their_token(name):
     """What a worker writes is guarded by state and token (B2)."""
     text = sql(name, "postgresql")
-    assert "jobs.state = 'running'" in text
+    assert "jobs.state || '' IN ('running')" in text.replace("(jobs.state || '')", "jobs.state || ''")
     assert "jobs.lease_token = " in text
 
 

@@ -81,7 +81,7 @@ def test_secrets_are_taken_out_everywhere(lines):
     log.info("redis://:hunter22@host/0 and plainsecret")
     structlog.get_logger().info("call", api_key="whatever", nested={"a": [{"password": "hunter22"}]})
     try:
-        raise ValueError(f"bad key {SECRET}")  # noqa: TRY301
+        raise ValueError(f"bad key {SECRET}")  # noqa: TRY301 -- the traceback is what the test is about
     except ValueError:
         log.exception("failed")
         structlog.get_logger().exception("failed too")
@@ -141,7 +141,7 @@ def test_terminal_shows_tracebacks_without_locals(terminal):
     """A traceback on a terminal has no values of variables."""
     hidden_value = "4111-2222"
     try:
-        raise RuntimeError("no")  # noqa: TRY301
+        raise RuntimeError("no")  # noqa: TRY301 -- the traceback is what the test is about
     except RuntimeError:
         structlog.get_logger().exception("failed")
     assert "RuntimeError: no" in terminal()
