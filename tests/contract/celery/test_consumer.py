@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from celery import Task, bootsteps
+from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu import Connection, Queue
@@ -31,7 +32,7 @@ class PoolOfTwo:
 
 def a_consumer(app, kind=Consumer, **options):
     """A consumer that has not started."""
-    controller = SimpleNamespace(semaphore=None, use_eventloop=True)
+    controller = SimpleNamespace(semaphore=None, use_eventloop=True, state=worker_state)
     fields = {"pool": PoolOfTwo(), "app": app, "controller": controller, "hostname": "h", "timer": Timer()}
     return kind(lambda _: None, **{**fields, **options})
 
