@@ -2,6 +2,5 @@
 
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.ledger import Ledger, connect
-from holdfast.ledger.upgrade import migrate
 
-__all__ = ["Ledger", "LedgerConfig", "connect", "migrate"]
+__all__ = ["Ledger", "LedgerConfig", "connect"]

@@ -13,6 +13,7 @@ from holdfast.jobs.job import Claim, ClaimRequest
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import packed, packed_with_ids
+from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.rows import BadRow
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.statements import claim, maintenance
@@ -28,8 +29,9 @@ _log: Final = logging.getLogger(__name__)
 class Claiming:
     """Grants claims."""
 
-    def __init__(self, transactions: Transactions, settling: Settling) -> None:
+    def __init__(self, transactions: Transactions, settling: Settling, config: LedgerConfig) -> None:
         """Work in these transactions; rows that cannot be read are ended by `settling`."""
+        self._grace_seconds = config.attempt_grace_seconds
         self._transactions = transactions
         self._settling = settling
 
@@ -51,6 +53,7 @@ class Claiming:
         parameters = {
             claim.LIMITS: json.dumps(limits),
             claim.DEFAULT_SECONDS: bounded_seconds(default_attempt_seconds),
+            claim.GRACE_SECONDS: self._grace_seconds,
         }
         work = _Work(self._transactions, worker_id, requests, queues, parameters)
         try:

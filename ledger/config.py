@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerConfig:
@@ -22,5 +24,9 @@ class LedgerConfig:
     """PostgreSQL ends a statement that takes longer."""
     lock_timeout_seconds: float = 10.0
     """How long a statement waits for another transaction's lock; on SQLite, for the other writer."""
+    total_age_seconds: float = DEFAULT_TOTAL_AGE_SECONDS
+    """A job that is not final so long after it was due is quarantined."""
+    attempt_grace_seconds: float = 30.0
+    """How long after its hard timeout an attempt may still run before the rescuer takes the job."""
     application_name: str = "holdfast"
     """Shown in pg_stat_activity."""

@@ -18,6 +18,7 @@ from holdfast.jobs.ids import JobId, is_job_id
 from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Enqueued, NewJob
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger.batch import chunked, is_storable, packed, packed_with_ids
+from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_KEY, LONGEST_NAME
 from holdfast.ledger.statements import enqueue, meta
 from holdfast.ledger.transaction import Transactions
@@ -54,11 +55,12 @@ class _Refusal:
 class Enqueueing:
     """Writes new jobs."""
 
-    def __init__(self, transactions: Transactions, *, lock_timeout_seconds: float) -> None:
-        """Work in these transactions; `lock_timeout_seconds` is set in callers' transactions too."""
+    def __init__(self, transactions: Transactions, config: LedgerConfig) -> None:
+        """Work in these transactions; the lock timeout is set in callers' transactions too."""
+        self._age = {enqueue.TOTAL_AGE_SECONDS: config.total_age_seconds}
         self.ledger_id = ""
         self._transactions = transactions
-        self._lock_timeout = f"{round(lock_timeout_seconds * 1000)}ms"
+        self._lock_timeout = f"{round(config.lock_timeout_seconds * 1000)}ms"
         self._known_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
     def enqueue(self, jobs: Sequence[NewJob], *, connection: Connection | None = None) -> list[Enqueued]:
@@ -116,7 +118,9 @@ class Enqueueing:
     def _insert(self, connection: Connection, rows: list[dict[str, Any]], *, kind: str) -> dict[str, str]:
         created: dict[str, str] = {}
         for chunk in chunked(rows, _size_of):
-            added = self._transactions.run(connection, enqueue.add_jobs(), packed(chunk)).all()
+            added = self._transactions.run(
+                connection, enqueue.add_jobs(), {**packed(chunk), **self._age}
+            ).all()
             created |= {row.id: row.state for row in added}
             moments = [
                 {"id": row.id, "seq": 1, "kind": kind, "state": row.state, "attempt": 0, "detail": None}

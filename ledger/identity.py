@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from holdfast.jobs.errors import LedgerError, SchemaMismatch
 from holdfast.ledger.records import LedgerPing
+from holdfast.ledger.revision import revision_of
 from holdfast.ledger.statements import meta
 from holdfast.ledger.transaction import Transactions
-from holdfast.ledger.upgrade import revision_of
 
 EPOCH_REST_SECONDS: Final = 60.0
 """The epoch changes at most this often, so that a broker that forgets at once cannot cause a storm."""

@@ -51,12 +51,12 @@ from holdfast.ledger.records import (
     QueuedMessage,
 )
 from holdfast.ledger.retention import Retention
+from holdfast.ledger.revision import check_revision
 from holdfast.ledger.roster import Roster
 from holdfast.ledger.sessions import Sessions
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.steering import CancelAnswer, Steering
 from holdfast.ledger.transaction import Transactions
-from holdfast.ledger.upgrade import check_revision
 
 
 def connect(config: LedgerConfig, *, check_schema: bool = True) -> "Ledger":
@@ -88,14 +88,14 @@ class Ledger:
         self.ledger_id = ""
         self._engine = engine
         self._identity = Identity(transactions, config.schema)
-        self._enqueueing = Enqueueing(transactions, lock_timeout_seconds=config.lock_timeout_seconds)
+        self._enqueueing = Enqueueing(transactions, config)
         self._settling = Settling(transactions)
-        self._claiming = Claiming(transactions, self._settling)
+        self._claiming = Claiming(transactions, self._settling, config)
         self._foreign = Foreign(transactions)
         self._roster = Roster(transactions)
         self._maintenance = Maintenance(transactions, self._settling)
         self._retention = Retention(transactions)
-        self._steering = Steering(transactions)
+        self._steering = Steering(transactions, config)
         self._reading = Reading(transactions)
         self._sessions = Sessions(config)
 

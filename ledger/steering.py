@@ -10,6 +10,7 @@ from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState, Move
 from holdfast.ledger import moments, rows
+from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.schema import LONGEST_DETAIL
 from holdfast.ledger.statements import steering
 from holdfast.ledger.transaction import Transactions
@@ -20,8 +21,9 @@ CancelAnswer = Literal["cancelled", "requested", "already_final"]
 class Steering:
     """Changes single jobs and gates queues."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        """Work in these transactions."""
+    def __init__(self, transactions: Transactions, config: LedgerConfig) -> None:
+        """Work in these transactions; a requeued job has this long again."""
+        self._total_age_seconds = config.total_age_seconds
         self._transactions = transactions
 
     def cancel(self, job_id: JobId, reason: str) -> CancelAnswer:
@@ -45,7 +47,9 @@ class Steering:
 
         def work(connection: Connection) -> Job:
             state = self._state(connection, job_id)
-            row = self._transactions.run(connection, steering.requeue(job_id)).first()
+            row = self._transactions.run(
+                connection, steering.requeue(job_id, self._total_age_seconds)
+            ).first()
             if row is None:
                 raise IllegalTransition(
                     job_id=job_id, detail=f"only a quarantined job can be requeued; it is {state}"

@@ -1,4 +1,7 @@
-"""Bring a database's tables to this version's, and tell which they are."""
+"""Bring a database's tables to this version's.
+
+Apart from `revision.py`, since Alembic costs a worker ten megabytes that it never uses.
+"""
 
 import zlib
 from dataclasses import replace
@@ -7,18 +10,16 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, column, inspect, select, table, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateSchema
 
-from holdfast.jobs.errors import LedgerError, SchemaMismatch
+from holdfast.jobs.errors import LedgerError
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.engine import checked_url, make_engine
+from holdfast.ledger.revision import revision_of
 from holdfast.ledger.translate import translated
 
-HEAD: Final = "0001"
-"""The revision that this version of the program works with; a test holds it against the files."""
-VERSION_TABLE: Final = "ledger_revision"
 CONNECTION: Final = "connection"
 SCHEMA: Final = "schema"
 TURN_SECONDS: Final = 120.0
@@ -60,27 +61,6 @@ def alembic_config(connection: Connection, schema: str | None) -> Config:
     config.attributes[CONNECTION] = connection
     config.attributes[SCHEMA] = schema
     return config
-
-
-def revision_of(connection: Connection, schema: str | None) -> str | None:
-    """Return the revision that the tables are at, or None if there are none."""
-    if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
-        return None
-    versions = table(VERSION_TABLE, column("version_num"), schema=schema)
-    return connection.execute(select(versions.c.version_num)).scalar()
-
-
-def check_revision(revision: str | None) -> None:
-    """Raise SchemaMismatch unless the tables are this version's."""
-    if revision is None:
-        raise SchemaMismatch(detail="the database has no ledger yet")
-    if revision > HEAD:
-        raise SchemaMismatch(
-            detail=f"the tables are at revision {revision}, this program knows {HEAD}",
-            hint="Use the newer version of Holdfast that migrated them.",
-        )
-    if revision != HEAD:
-        raise SchemaMismatch(detail=f"the tables are at revision {revision}, this program needs {HEAD}")
 
 
 def _take_turn(connection: Connection, schema: str | None) -> None:

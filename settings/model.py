@@ -176,6 +176,8 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride]  # BaseSe
             connect_timeout_seconds=self.database_connect_timeout_seconds,
             statement_timeout_seconds=self.database_statement_timeout_seconds,
             lock_timeout_seconds=self.database_lock_timeout_seconds,
+            total_age_seconds=self.job_total_age_seconds,
+            attempt_grace_seconds=self.attempt_grace_seconds,
             application_name=application_name,
         )
 

@@ -6,7 +6,7 @@ import typer
 
 from holdfast.cli.supervisor.lock import prepare
 from holdfast.cli.terminal import out, print_json, say
-from holdfast.ledger import migrate as migrate_ledger
+from holdfast.ledger.upgrade import migrate as migrate_ledger
 from holdfast.settings import load
 from holdfast.settings.urls import masked
 

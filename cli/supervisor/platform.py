@@ -20,7 +20,8 @@ from holdfast.cli.supervisor.redis import NAME as REDIS
 from holdfast.cli.supervisor.redis import EmbeddedRedis
 from holdfast.cli.supervisor.signals import StopSignals
 from holdfast.cli.supervisor.supervisor import ChildStatus, Supervisor
-from holdfast.ledger import Ledger, connect, migrate
+from holdfast.ledger import Ledger, connect
+from holdfast.ledger.upgrade import migrate
 from holdfast.settings import Settings, embedded
 
 READY_SECONDS: Final = 60.0

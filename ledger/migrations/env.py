@@ -2,8 +2,9 @@
 
 from alembic import context
 
+from holdfast.ledger.revision import VERSION_TABLE
 from holdfast.ledger.schema import metadata
-from holdfast.ledger.upgrade import CONNECTION, SCHEMA, VERSION_TABLE
+from holdfast.ledger.upgrade import CONNECTION, SCHEMA
 
 _attributes = context.config.attributes
 

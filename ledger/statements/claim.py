@@ -27,8 +27,7 @@ from holdfast.ledger.schema import attempts, jobs, meta, offers, queue_pauses, w
 from holdfast.ledger.statements.shape import in_state, is_still, named
 from holdfast.ledger.types import LONGEST_SECONDS, Now, now_plus
 
-GRACE_SECONDS: Final = 30.0
-"""How long after its hard timeout an attempt may still run before the rescuer takes the job."""
+GRACE_SECONDS: Final = "grace_seconds"
 LIMITS: Final = "limits"
 DEFAULT_SECONDS: Final = "default_seconds"
 LIMIT: Final = "most"
@@ -102,7 +101,7 @@ def claim(worker_id: str) -> Update:
             fence_incarnation=incarnation,
             fence_counter=jobs.c.fence_counter + 1,
             started_at=Now(),
-            attempt_ends_at=now_plus(_most_seconds() + GRACE_SECONDS),
+            attempt_ends_at=now_plus(_most_seconds() + bindparam(GRACE_SECONDS, type_=Double())),
             next_ring_at=null(),
             rings=0,
             no_offer_since=null(),

@@ -3,11 +3,10 @@
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Insert, Integer, Select, case, literal_column, select
+from sqlalchemy import ColumnElement, Double, Insert, Integer, Select, bindparam, case, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.functions import coalesce
 
-from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
 from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import job_keys, job_moments, jobs, tombstones
 from holdfast.ledger.statements.shape import named
@@ -15,26 +14,46 @@ from holdfast.ledger.types import Later, Now, now_plus
 
 FIRST_RING_SECONDS: Final = 1.0
 """The stager rings a new job after this, if its producer did not (B9)."""
+TOTAL_AGE_SECONDS: Final = "total_age_seconds"
+_ZEROS: Final = (
+    "attempt",
+    "claims",
+    "losses",
+    "wake_seq",
+    "fence_incarnation",
+    "fence_counter",
+    "rings",
+)
 
 
 @cache
 def add_jobs() -> Insert:
-    """Write new jobs; an id that is known already is passed over.
-
-    Available or scheduled is decided by the database's clock. The total age
-    counts from the time at which the job is due.
-    """
+    """Write new jobs; an id that is known already is passed over."""
     rows = Batch()
+    columns = _columns_of(rows)
+    # SQLite takes ON CONFLICT after a SELECT only if that has a WHERE.
+    source = select(*columns.values()).select_from(rows.rows).where(rows.text("id").is_not(None))
+    return (
+        insert(jobs)
+        .from_select(list(columns), source)
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(jobs.c.id, jobs.c.state)
+    )
+
+
+def _columns_of(rows: Batch) -> dict[str, ColumnElement[Any]]:
+    # Available or scheduled is decided by the database's clock. The total age counts from the time at
+    # which the job is due.
     run_at: ColumnElement[Any] = coalesce(rows.instant("run_at"), now_plus(rows.number("delay")))
     seconds = rows.number("deadline_seconds")
     deadline_at: ColumnElement[Any] = coalesce(
         rows.instant("deadline_at"), case((seconds.is_not(None), now_plus(seconds)))
     )
     due_at = case((run_at > Now(), run_at), else_=Now())
-    expires_at = Later(due_at, DEFAULT_TOTAL_AGE_SECONDS)
+    expires_at = Later(due_at, bindparam(TOTAL_AGE_SECONDS, type_=Double()))
     refused = rows.text("reason").is_not(None)
     available = run_at <= Now()
-    columns: dict[str, ColumnElement[Any]] = {
+    return {
         "id": rows.text("id"),
         "task": rows.text("task"),
         "version": rows.text("version"),
@@ -55,18 +74,7 @@ def add_jobs() -> Insert:
         "deadline_at": deadline_at,
         "expires_at": expires_at,
         "ends_at": case((deadline_at < expires_at, deadline_at), else_=expires_at),
-        **{
-            name: _zero()
-            for name in (
-                "attempt",
-                "claims",
-                "losses",
-                "wake_seq",
-                "fence_incarnation",
-                "fence_counter",
-                "rings",
-            )
-        },
+        **{name: _zero() for name in _ZEROS},
         "generation": _one(),
         "moments": _one(),
         "ring_epoch": literal_column("''"),
@@ -75,14 +83,6 @@ def add_jobs() -> Insert:
         "detail": rows.text("detail"),
         "next_ring_at": case((refused, None), (available, now_plus(FIRST_RING_SECONDS))),
     }
-    # SQLite takes ON CONFLICT after a SELECT only if that has a WHERE.
-    source = select(*columns.values()).select_from(rows.rows).where(rows.text("id").is_not(None))
-    return (
-        insert(jobs)
-        .from_select(list(columns), source)
-        .on_conflict_do_nothing(index_elements=["id"])
-        .returning(jobs.c.id, jobs.c.state)
-    )
 
 
 @cache

@@ -7,7 +7,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.functions import coalesce
 
-from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
 from holdfast.jobs.state import FINAL_STATES, JobState
 from holdfast.ledger.schema import jobs, queue_pauses
 from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, named
@@ -45,9 +44,9 @@ def ask_to_cancel(job_id: str, reason: str) -> Update:
     )
 
 
-def requeue(job_id: str) -> Update:
+def requeue(job_id: str, total_age_seconds: float) -> Update:
     """Open the next generation of a quarantined job: a new budget, a new end, the same id and steps."""
-    ends_at = now_plus(DEFAULT_TOTAL_AGE_SECONDS)
+    ends_at = now_plus(total_age_seconds)
     return (
         jobs.update()
         .values(

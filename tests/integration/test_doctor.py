@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import ledger
 from holdfast.cli.doctor.broker import look_at_broker
 from holdfast.cli.doctor.database import look_at_database
 from holdfast.cli.doctor.verdict import Level
+from holdfast.ledger import upgrade
 from holdfast.settings import Settings
 from holdfast.tests.support.servers import RedisServer, a_password
 
@@ -53,7 +53,7 @@ class StoppedClock:
 
 def test_a_ledger_that_works():
     """Revision and times are shown."""
-    ledger.migrate(Settings().ledger_config())
+    upgrade.migrate(Settings().ledger_config())
     verdict = found(look_at_database(Settings()), "database")
     assert Level.OK == verdict.level
     assert "revision 0001" in verdict.found
@@ -63,7 +63,7 @@ def test_a_ledger_that_works():
 def test_the_clock_is_compared_with_the_databases(postgres_url, seconds, level):
     """A machine whose clock is wrong shows wrong times; the database's are the ones that count."""
     settings = Settings(database_url=postgres_url)
-    ledger.migrate(settings.ledger_config())
+    upgrade.migrate(settings.ledger_config())
     clock = StoppedClock(datetime.now(UTC) - timedelta(seconds=seconds))  # noqa: TID251  compared with the server's
     verdict = found(look_at_database(settings, clock=clock), "clock")
     assert level == verdict.level

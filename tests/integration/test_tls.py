@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from holdfast import celeryconfig, ledger
 from holdfast.jobs.errors import LedgerError
+from holdfast.ledger import upgrade
 from holdfast.ledger.engine import make_engine
 from holdfast.settings import Names, Settings, report
 from holdfast.tests.support.certificates import Certificates, make_certificates
@@ -190,7 +191,7 @@ def test_the_authority_may_stand_in_the_address(redis_server, certificates):
 def test_the_ledger_over_tls(postgres_server, certificates):
     """verify-full with a private authority reaches the ledger, and the session is encrypted."""
     config = postgres_settings(postgres_server, certificates.authority).ledger_config()
-    ledger.migrate(config)
+    upgrade.migrate(config)
     opened = ledger.connect(config)
     try:
         assert opened.ping().write_ms > 0
@@ -203,7 +204,7 @@ def test_a_database_that_we_do_not_trust_is_refused(postgres_server, stranger):
     """A certificate of another authority ends the connection before the password is sent."""
     config = postgres_settings(postgres_server, stranger.authority).ledger_config()
     with pytest.raises(LedgerError, match="certificate verify failed"):
-        ledger.migrate(config)
+        upgrade.migrate(config)
 
 
 def test_production_takes_these_settings(redis_server, postgres_server, certificates):

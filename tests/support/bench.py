@@ -71,12 +71,12 @@ class Unsteady:
         """Return the arguments of each call of a verb."""
         return [arguments for name, arguments in self.calls if name == verb]
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever the ledger has
+    def __getattr__(self, name: str) -> Any:
         verb = getattr(self._ledger, name)
         if not callable(verb):
             return verb
 
-        def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  whatever the verb takes
+        def call(*arguments: Any, **options: Any) -> Any:
             self.calls.append((name, arguments))
             self.flow.wait(10.0)
             if name in self.errors:
@@ -193,7 +193,7 @@ def terms_of(worker_id: WorkerId) -> ClaimTerms:
     return ClaimTerms(worker_id, (QUEUE,), 60.0, {})
 
 
-def enqueued(ledger: Ledger, count: int = 1, **fields: Any) -> list[JobId]:  # noqa: ANN401  the fields of NewJob
+def enqueued(ledger: Ledger, count: int = 1, **fields: Any) -> list[JobId]:
     """Write jobs and return their ids."""
     jobs: list[NewJob] = [a_new_job(**fields) for _ in range(count)]
     return [answer.job_id for answer in ledger.enqueue(jobs)]

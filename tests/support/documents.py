@@ -88,7 +88,9 @@ def spans(document: Path) -> Iterator[str]:
 def anchors(document: Path) -> frozenset[str]:
     """Give the anchors of a document's headings, as the usual web pages make them."""
     headings = re.findall(r"^#+ (.+)$", _prose(document), re.MULTILINE)
-    return frozenset(re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings)
+    return frozenset(
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    )
 
 
 def _prose(document: Path) -> str:

@@ -7,7 +7,7 @@ from celery import shared_task
 
 
 @shared_task(name="plain.moody", bind=True, max_retries=3)
-def moody(self: Any, good_try: int) -> int:  # noqa: ANN401  Celery's own task class
+def moody(self: Any, good_try: int) -> int:
     """Ask Celery for another try until it is the one."""
     if self.request.retries < good_try:
         raise self.retry(countdown=0.05)

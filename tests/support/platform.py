@@ -10,7 +10,8 @@ from celery import Celery
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState
-from holdfast.ledger import Ledger, LedgerConfig, connect, migrate
+from holdfast.ledger import Ledger, LedgerConfig, connect
+from holdfast.ledger.upgrade import migrate
 from holdfast.tasks import ambient, results
 from holdfast.tasks.application import make_app
 from holdfast.tasks.client import Client

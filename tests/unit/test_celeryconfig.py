@@ -168,7 +168,9 @@ def test_no_wait_is_endless(url):
 def test_a_worker_reads_its_ring_queues_and_the_health_queue():
     """Rings come by the exchange without a name, so that nothing has to be bound."""
     queues = an_app(queues=("default", "mail")).amqp.queues
-    assert ["holdfast.default", "holdfast.mail", "holdfast.health"] == list(queues.consume_from)
+    assert ["holdfast.default", "holdfast.mail", "holdfast.health", "holdfast.plain"] == list(
+        queues.consume_from
+    )
     assert {("", name) for name in queues} == {
         (queue.exchange.name, queue.routing_key) for queue in queues.values()
     }
@@ -190,9 +192,9 @@ def test_the_health_task_has_its_queue():
 def test_quorum_queues_on_rabbitmq_and_a_classic_intake():
     """Our queues survive the loss of a node; the intake is declared as plain Celery producers declare it."""
     queues = an_app(broker_url=RABBITMQ).amqp.queues
-    assert [{"x-queue-type": "quorum"}] * 2 == [queue.queue_arguments for queue in queues.values()]
+    assert [{"x-queue-type": "quorum"}] * 3 == [queue.queue_arguments for queue in queues.values()]
     assert not queues["celery"].queue_arguments
-    assert [None, None] == [queue.queue_arguments for queue in an_app().amqp.queues.values()]
+    assert [None] * 3 == [queue.queue_arguments for queue in an_app().amqp.queues.values()]
 
 
 def test_two_namespaces_share_nothing():

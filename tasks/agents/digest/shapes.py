@@ -50,7 +50,7 @@ def has_image(text: str) -> bool:
 def is_code_like(lines: Sequence[str]) -> bool:
     """Whether most of these lines read as program text or shell commands."""
     filled = [line.strip() for line in lines if line.strip()]
-    suspects = sum(1 for line in filled if _CODE_START.match(line) or _sign_share(line) > 0.2)  # noqa: PLR2004 - share
+    suspects = sum(1 for line in filled if _CODE_START.match(line) or _sign_share(line) > 0.2)  # noqa: PLR2004 -- a share of the line, tuned by reading real files
     return suspects * 2 > len(filled)
 
 

@@ -18,7 +18,7 @@ def app():
 
 @pytest.fixture
 def hub():
-    """kombu's event loop."""
+    """The event loop of kombu."""
     made = Hub()
     yield made
     made.close()

@@ -44,17 +44,22 @@ def a_message(**headers):
         headers=headers,
         done=done,
         ack_log_error=lambda logger, errors, **_: done.append(("ack", logger, errors)),
-        reject_log_error=lambda logger, errors, requeue=False: done.append(("reject", logger, errors, requeue)),
+        reject_log_error=lambda logger, errors, requeue=False: done.append(
+            ("reject", logger, errors, requeue)
+        ),
     )
 
 
 def names(consumer):
+    """Return the steps that take part."""
     return {type(step).__name__ for step in consumer.steps}
 
 
 def test_a_tasks_strategy_is_looked_up_by_its_attribute(app):
-    """If `Task.Strategy` is no longer a name that is called with (task, app, consumer), rings would be run as Celery
-    tasks: claims, leases and fences would be bypassed."""
+    """If `Task.Strategy` is no longer a name that is called with (task, app, consumer).
+
+    Rings would be run as Celery tasks: claims, leases and fences would be bypassed.
+    """
 
     class Ours(Task):
         name = "ours"
@@ -72,7 +77,10 @@ def test_a_tasks_strategy_is_looked_up_by_its_attribute(app):
 
 
 def test_strategies_are_made_when_the_consumer_updates_them(app):
-    """If the consumer asked for strategies elsewhere, or by another key than the task's name, no ring would reach us."""
+    """If the consumer asked for strategies elsewhere, or by another key than the task's name.
+
+    No ring would reach us.
+    """
 
     @app.task(name="ours", shared=False)
     def ours():
@@ -86,8 +94,10 @@ def test_strategies_are_made_when_the_consumer_updates_them(app):
 
 @pytest.mark.parametrize("word", ["ack", "reject"])
 def test_a_handler_gets_promises_for_ack_and_reject_that_take_logger_and_errors(app, word):
-    """If the promises change their arguments, rings are never acknowledged: the window fills and the worker starves.
-    `reject(logger, errors, True)` must requeue."""
+    """If the promises change their arguments, rings are never acknowledged.
+
+    The window fills and the worker starves. `reject(logger, errors, True)` must requeue.
+    """
     consumer, given = a_consumer(app), []
     consumer.strategies["ours"] = lambda *parts: given.append(parts)
     message = a_message(task="ours", id="a")
@@ -104,13 +114,16 @@ def test_a_handler_gets_promises_for_ack_and_reject_that_take_logger_and_errors(
 
 
 def test_acknowledgements_go_through_the_hub(app, hub):
-    """If they did not, an acknowledgement from the event loop would write to the broker's socket from a foreign thread."""
+    """If they did not.
+
+    An acknowledgement from the event loop would write to the broker's socket from a foreign thread.
+    """
     consumer = a_consumer(app, hub=hub)
     consumer.strategies["ours"] = lambda message, body, on_ack, on_reject, callbacks: on_ack("logger", ())
     message = a_message(task="ours", id="a")
     consumer.create_task_handler()(message)
     assert [] == message.done
-    for todo in hub._pop_ready():
+    for todo in hub._pop_ready():  # noqa: SLF001 -- the internal that this contract is about
         todo()
     assert [("ack", "logger", ())] == message.done
 
@@ -140,7 +153,10 @@ def test_gossip_and_mingle_can_be_left_out(app):
 
 
 def test_the_steps_of_the_consumer_are_a_list_of_names(app):
-    """If the blueprint's list of steps changes its form, our own queues' step is not started and a ping is never heard."""
+    """If the blueprint's list of steps changes its form.
+
+    Our own queues' step is not started and a ping is never heard.
+    """
     assert all(isinstance(step, str) for step in Consumer.Blueprint.default_steps)
     assert "celery.worker.consumer.tasks:Tasks" in Consumer.Blueprint.default_steps
     assert "celery.worker.consumer.delayed_delivery:DelayedDelivery" in Consumer.Blueprint.default_steps
@@ -185,13 +201,19 @@ def test_a_lost_connection_flushes_the_pool(app):
 
 
 def test_a_cold_shutdown_asks_the_consumer_to_cancel(app):
-    """If `cancel_active_requests` is renamed, SIGQUIT cancels running jobs for good instead of handing them back."""
+    """If `cancel_active_requests` is renamed.
+
+    SIGQUIT cancels running jobs for good instead of handing them back.
+    """
     assert callable(Consumer.cancel_active_requests)
     assert Consumer.cancel_active_requests is not HoldfastConsumer.cancel_active_requests
 
 
 def test_queues_can_be_deselected(app):
-    """If `queues.deselect` goes, the ping's queue stands on the rings' channel, and a full worker answers no ping."""
+    """If `queues.deselect` goes, the ping's queue stands on the rings' channel.
+
+    And a full worker answers no ping.
+    """
     app.conf.task_queues = [Queue("one"), Queue("two")]
     app.amqp.queues.deselect(["two"])
     assert "one" in app.amqp.queues.consume_from
@@ -199,8 +221,10 @@ def test_queues_can_be_deselected(app):
 
 
 def test_a_key_error_counts_as_a_lost_connection(app):
-    """Why our handler catches KeyError first: with this, one message without an id reconnects for ever. If it is gone,
-    that guard may go, too."""
+    """Why our handler catches KeyError first: with this, one message without an id reconnects for ever.
+
+    If it is gone, that guard may go, too.
+    """
     assert KeyError in a_consumer(app).connection_errors
 
 

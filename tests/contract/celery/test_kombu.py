@@ -1,4 +1,7 @@
-"""What we lean on in kombu: its hub, and its Redis transport. Each docstring says what breaks with a change."""
+"""What we lean on in kombu: its hub, and its Redis transport.
+
+Each docstring says what breaks with a change.
+"""
 
 import base64
 import json
@@ -85,7 +88,7 @@ def test_a_hub_forgets_the_rest_of_a_turn_in_which_one_callback_failed(hub):
         hub.run_once()
     hub.reset()
     assert len(done) <= 50
-    assert set() == hub._ready
+    assert set() == hub._ready  # noqa: SLF001 -- the internal that this contract is about
 
 
 def test_a_reset_hub_still_turns(hub):
@@ -101,8 +104,11 @@ def test_a_reset_hub_still_turns(hub):
 
 
 def test_our_scheme_leads_to_our_transport():
-    """If TRANSPORT_ALIASES is no longer the way from a scheme to a class, workers read rings with the stock transport:
-    one bad message ends them, and a broker that goes away does, too."""
+    """If TRANSPORT_ALIASES is no longer the way from a scheme to a class.
+
+    Workers read rings with the stock transport: one bad message ends them, and a broker that goes away
+    does, too.
+    """
     assert "holdfast.workers.redis_channel:Transport" == TRANSPORT_ALIASES[celeryconfig.READING_SCHEME]
     assert Transport is get_transport_cls(celeryconfig.READING_SCHEME)
     connection = Connection(f"{celeryconfig.READING_SCHEME}://:secret@127.0.0.1:1/3")
@@ -173,47 +179,63 @@ def _body(raw):
 
 
 def test_our_classes_are_used(reading):
-    """`Transport.Channel`, `Channel.QoS` and `handlers["BRPOP"]` are the seams: without them the stock code reads, and
-    writes each message into an unacked set that nobody restores."""
+    """`Transport.Channel`, `Channel.QoS` and `handlers["BRPOP"]` are the seams.
+
+    Without them the stock code reads, and writes each message into an unacked set that nobody restores.
+    """
     assert isinstance(reading.channel, Channel)
     assert isinstance(reading.channel.qos, RingQoS)
-    assert Channel._brpop_read is reading.channel.handlers["BRPOP"].__func__
+    assert Channel._brpop_read is reading.channel.handlers["BRPOP"].__func__  # noqa: SLF001 -- the internal that this contract is about
 
 
 def test_a_message_arrives_and_leaves_nothing_in_redis(reading, redis_server, redis_url):
-    """`append` and `ack` of our QoS keep it in memory; the stock ones would write two keys for each message."""
+    """`append` and `ack` of our QoS keep it in memory.
+
+    The stock ones would write two keys for each message.
+    """
     publish(redis_url, {"a": 1})
     message = reading.next()
     assert {"a": 1} == message.payload
     with redis_server.client() as client:
         assert not client.exists("unacked", "unacked_index")
-    assert [message.delivery_tag] == list(reading.channel.qos._delivered)
+    assert [message.delivery_tag] == list(reading.channel.qos._delivered)  # noqa: SLF001 -- the internal that this contract is about
     message.ack()
-    assert 0 == len(reading.channel.qos._delivered) - len(reading.channel.qos._dirty)
+    assert 0 == len(reading.channel.qos._delivered) - len(reading.channel.qos._dirty)  # noqa: SLF001 -- the internal that this contract is about
 
 
 def test_the_state_of_a_pop_is_what_we_reset(reading, redis_url):
-    """`_in_poll`, `_flush_brpop_reauth`, `_queue_cycle` and `sep` are what the stock `_brpop_read` handles besides the
-    message; if one is renamed, the consumer stops popping after the first message."""
+    """`_in_poll`, `_flush_brpop_reauth`.
+
+    `_queue_cycle` and `sep` are what the stock `_brpop_read` handles besides the message; if one is
+    renamed, the consumer stops popping after the first message.
+    """
     publish(redis_url, 1, 2, 3)
     assert [1, 2, 3] == [message.payload for message in reading.drain()]
     assert None is not stock.Channel.sep
-    assert callable(reading.channel._flush_brpop_reauth)
-    assert callable(reading.channel._queue_cycle.rotate)
-    names = stock.Channel._brpop_read.__code__.co_names
-    assert {"_in_poll", "_flush_brpop_reauth", "_queue_cycle", "sep", "_deliver", "parse_response"} <= set(names)
+    assert callable(reading.channel._flush_brpop_reauth)  # noqa: SLF001 -- the internal that this contract is about
+    assert callable(reading.channel._queue_cycle.rotate)  # noqa: SLF001 -- the internal that this contract is about
+    names = stock.Channel._brpop_read.__code__.co_names  # noqa: SLF001 -- the internal that this contract is about
+    assert {"_in_poll", "_flush_brpop_reauth", "_queue_cycle", "sep", "_deliver", "parse_response"} <= set(
+        names
+    )
     assert len(names) == len(set(names)) == 15, f"the stock method does something new: {names}"
 
 
 def test_a_priority_is_a_suffix_of_the_key(reading, redis_url):
-    """`sep` parts queue and priority; if it changes, rings of some priorities are delivered to a queue of no name."""
+    """`sep` parts queue and priority.
+
+    If it changes, rings of some priorities are delivered to a queue of no name.
+    """
     publish(redis_url, "urgent", priority=9)
     assert "urgent" == reading.next().payload
     assert "work" == reading.got[0].delivery_info["routing_key"]
 
 
 def test_the_poller_asks_before_each_pop(reading, redis_server, redis_url):
-    """`can_consume` is asked before a BRPOP: a full worker leaves rings in the broker (B29), and pops when told."""
+    """`can_consume` is asked before a BRPOP.
+
+    A full worker leaves rings in the broker (B29), and pops when told.
+    """
     room = threading.Event()
     reading.channel.qos.has_room = room.is_set
     reading.drain(0.1)
@@ -238,7 +260,9 @@ def test_a_rejected_message_is_pushed_back(reading, redis_server, redis_url):
         assert "again" == _body(client.lindex("work", 0))
 
 
-def test_garbage_goes_to_the_quarantine_and_the_next_message_is_read(reading, redis_server, redis_url, monkeypatch):
+def test_garbage_goes_to_the_quarantine_and_the_next_message_is_read(
+    reading, redis_server, redis_url, monkeypatch
+):
     """The real server and the real hub: our reader keeps the raw bytes, and the channel goes on."""
     kept = []
     monkeypatch.setattr(Channel, "on_unreadable", lambda *parts: kept.append(parts[:2]))
@@ -251,8 +275,11 @@ def test_garbage_goes_to_the_quarantine_and_the_next_message_is_read(reading, re
 
 
 def test_a_close_restores_nothing(reading, redis_server, redis_url):
-    """`restore_unacked`, `restore_visible` and `restore_at_shutdown` are what the stock class acts by at a close; through
-    a connection that is gone it ends the process. The stager rings again."""
+    """`restore_unacked`.
+
+    `restore_visible` and `restore_at_shutdown` are what the stock class acts by at a close; through a
+    connection that is gone it ends the process. The stager rings again.
+    """
     publish(redis_url, 1)
     reading.next()
     assert not RingQoS.restore_at_shutdown
@@ -265,6 +292,9 @@ def test_a_close_restores_nothing(reading, redis_server, redis_url):
 
 
 def test_lost_connections_have_a_list_and_a_key_error_is_on_it(connection):
-    """`connection_errors` decides what reconnects. KeyError on it is why nothing of a message may leave as one."""
+    """`connection_errors` decides what reconnects.
+
+    KeyError on it is why nothing of a message may leave as one.
+    """
     assert KeyError in connection.connection_errors
     assert ConnectionResetError in {*connection.connection_errors} or OSError in connection.connection_errors

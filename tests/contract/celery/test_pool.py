@@ -1,4 +1,7 @@
-"""What we lean on in Celery's pool, tracer seam and worker state. Each docstring says what breaks with a change."""
+"""What we lean on in Celery's pool, tracer seam and worker state.
+
+Each docstring says what breaks with a change.
+"""
 
 import weakref
 from types import SimpleNamespace
@@ -75,12 +78,16 @@ def calls():
 
 
 def kinds():
+    """Return what was called, in order."""
     return [kind for kind, _ in CALLS]
 
 
 def test_how_a_pool_is_made(app, calls):
-    """Limit first; `threads` false means that there is a hub; `initargs` ends in the worker's name; `app` is ours.
-    If any of it changes, the worker does not start, or starts without a hub and acknowledges from foreign threads."""
+    """Limit first; `threads` false means that there is a hub; `initargs` ends in the worker's name.
+
+    `app` is ours. If any of it changes, the worker does not start, or starts without a hub and acknowledges
+    from foreign threads.
+    """
     worker = app.Worker(pool=RecordingPool, concurrency=5, hostname="name@host", loglevel=None)
     ((limit, options),) = [told for kind, told in calls if kind == "init"]
     assert (5, False, app) == (limit, options["threads"], options["app"])
@@ -109,9 +116,11 @@ def test_stop_terminate_and_close_reach_the_pool(calls):
 
 
 def test_the_life_of_a_pool_in_a_real_worker(redis_server, redis_url, calls):
-    """Start before the hub is given; a lost connection flushes, and gives the hub again; close before stop. If the order
-    changes, rings are lost at a reconnect or claims go on during a drain. A plain task is applied with the callbacks
-    that our pool passes on by name."""
+    """Start before the hub is given; a lost connection flushes, and gives the hub again.
+
+    Close before stop. If the order changes, rings are lost at a reconnect or claims go on during a drain. A
+    plain task is applied with the callbacks that our pool passes on by name.
+    """
     app = Celery("contract", broker=redis_url, backend="cache+memory://", set_as_current=False)
     app.conf.update(
         worker_hijack_root_logger=False,
@@ -133,11 +142,15 @@ def test_the_life_of_a_pool_in_a_real_worker(redis_server, redis_url, calls):
         plain.delay()
         until(lambda: ran, what="a plain task")
         options = next(told for kind, told in calls if kind == "on_apply")
-        assert {"accept_callback", "callback", "error_callback", "timeout_callback", "correlation_id"} <= set(options)
+        assert {"accept_callback", "callback", "error_callback", "timeout_callback", "correlation_id"} <= set(
+            options
+        )
         before = kinds().count("register_with_event_loop")
         with redis_server.client() as client:
             client.client_kill_filter(_type="normal", skipme=True)
-        until(lambda: kinds().count("register_with_event_loop") > before, timeout_seconds=15, what="a reconnect")
+        until(
+            lambda: kinds().count("register_with_event_loop") > before, timeout_seconds=15, what="a reconnect"
+        )
         assert kinds().index("flush") < len(calls) - 1 - kinds()[::-1].index("register_with_event_loop")
     # This worker is ended by a cold shutdown; a warm one calls `on_stop`, see above.
     assert kinds().index("on_close") < kinds().index("on_terminate")
@@ -169,7 +182,10 @@ def test_apply_target_lets_exceptions_through():
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), BaseException("odd")])
 def test_apply_target_hands_over_an_exception_info_for_the_rest(error):
-    """Why our pool looks at what comes: the request's `on_success` cannot unpack it. If this changes, that look may go."""
+    """Why our pool looks at what comes: the request's `on_success` cannot unpack it.
+
+    If this changes, that look may go.
+    """
     told = []
 
     def leave():
@@ -208,7 +224,7 @@ class Shown:
     def __init__(self):
         self.ended = []
 
-    def info(self, safe=False):
+    def info(self, safe=False):  # noqa: FBT002 -- the signature that Celery calls
         return {"id": self.id, "safe": safe}
 
     def terminate(self, pool, signal=None):
@@ -252,7 +268,10 @@ def test_revoke_finds_a_request_by_its_id_and_terminates_it(shown, app):
 
 
 def test_a_stack_of_requests_is_set_at_bind_and_on_bound_comes_after_it(app):
-    """If `on_bound` came first, our stack for each context would be overwritten, and instrumentation would mix jobs up."""
+    """If `on_bound` came first, our stack for each context would be overwritten.
+
+    And instrumentation would mix jobs up.
+    """
     order = []
 
     class Ours(Task):
@@ -272,7 +291,12 @@ def test_a_stack_of_requests_is_set_at_bind_and_on_bound_comes_after_it(app):
     assert isinstance(task.request_stack, RequestStack)
     request = Context(id="a", retries=2, hostname="h", traceparent="00-ab")
     task.request_stack.push(request)
-    assert ("a", 2, "h", "00-ab") == (task.request.id, task.request.retries, task.request.hostname, task.request.traceparent)
+    assert ("a", 2, "h", "00-ab") == (
+        task.request.id,
+        task.request.retries,
+        task.request.hostname,
+        task.request.traceparent,
+    )
     assert request is task.request_stack.pop()
 
 

@@ -7,8 +7,9 @@ from sqlalchemy import text
 
 from holdfast.jobs.ids import JobId, new_lease_token
 from holdfast.jobs.job import Claim, ClaimRequest
-from holdfast.ledger import Ledger, LedgerConfig, connect, migrate
+from holdfast.ledger import Ledger, LedgerConfig, connect
 from holdfast.ledger.records import NewWorker
+from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import QUEUE, a_worker, an_offer
 
 

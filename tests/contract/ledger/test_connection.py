@@ -11,10 +11,11 @@ from sqlalchemy import inspect, text
 
 from holdfast.jobs.errors import LedgerError, LedgerUnavailable, SchemaMismatch
 from holdfast.jobs.state import JobState
-from holdfast.ledger import LedgerConfig, connect, identity, migrate
+from holdfast.ledger import LedgerConfig, connect, identity
 from holdfast.ledger.engine import make_engine
+from holdfast.ledger.revision import HEAD, VERSION_TABLE
 from holdfast.ledger.schema import metadata
-from holdfast.ledger.upgrade import HEAD, VERSION_TABLE
+from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import a_new_job, a_settlement
 
 

@@ -12,7 +12,8 @@ from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.errors import InvalidArguments, LedgerError
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger import LedgerConfig, connect, enqueueing, migrate
+from holdfast.ledger import LedgerConfig, connect, enqueueing
+from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import a_new_job
 
 

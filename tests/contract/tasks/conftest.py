@@ -8,7 +8,8 @@ from holdfast.jobs.events import Event, Events
 from holdfast.jobs.ids import JobId, new_lease_token
 from holdfast.jobs.job import Claim, ClaimRequest, Ring, Settlement
 from holdfast.jobs.outcome import Completed, Outcome
-from holdfast.ledger import Ledger, LedgerConfig, connect, migrate
+from holdfast.ledger import Ledger, LedgerConfig, connect
+from holdfast.ledger.upgrade import migrate
 from holdfast.tasks import Client, Registry, TaskContext, task, use
 from holdfast.tests.support.builders import a_worker
 

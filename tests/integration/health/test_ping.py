@@ -11,7 +11,8 @@ import pytest
 
 from holdfast import celeryconfig
 from holdfast.health import Status
-from holdfast.ledger import LedgerConfig, connect, migrate
+from holdfast.ledger import LedgerConfig, connect
+from holdfast.ledger.upgrade import migrate
 from holdfast.settings import Settings
 from holdfast.tasks import results
 from holdfast.tasks.application import make_app

@@ -6,7 +6,8 @@ import socket
 import psutil
 import pytest
 
-from holdfast.ledger import LedgerConfig, connect, migrate
+from holdfast.ledger import LedgerConfig, connect
+from holdfast.ledger.upgrade import migrate
 from holdfast.tasks.application import make_app
 from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell

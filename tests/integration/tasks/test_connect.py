@@ -10,7 +10,7 @@ import pytest
 import holdfast
 from holdfast.jobs.errors import LedgerUnavailable, SchemaMismatch, SettingsError
 from holdfast.jobs.state import JobState
-from holdfast.ledger import migrate
+from holdfast.ledger.upgrade import migrate
 from holdfast.settings import Settings, load
 from holdfast.tasks import Registry, results, task
 from holdfast.tasks.application import make_app

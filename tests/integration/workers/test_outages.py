@@ -8,7 +8,8 @@ import pytest
 
 from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.state import JobState
-from holdfast.ledger import LedgerConfig, connect, migrate
+from holdfast.ledger import LedgerConfig, connect
+from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.platform import Platform, platform
 from holdfast.tests.support.servers import PostgresServer, RedisServer

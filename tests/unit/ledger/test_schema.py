@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from holdfast.jobs.state import FINAL_STATES, TRANSITIONS, JobState, QuarantineReason
-from holdfast.ledger import upgrade
+from holdfast.ledger import revision, upgrade
 from holdfast.ledger.schema import jobs, metadata, quarantined_messages
 from holdfast.ledger.statements.shape import becoming
 
@@ -85,7 +85,7 @@ def test_head():
     config = Config()
     config.set_main_option("script_location", str(upgrade._MIGRATIONS))  # noqa: SLF001  where they are is nobody else's business
     config.set_main_option("path_separator", "os")
-    assert [upgrade.HEAD] == ScriptDirectory.from_config(config).get_heads()
+    assert [revision.HEAD] == ScriptDirectory.from_config(config).get_heads()
 
 
 def _takes(connection, fields) -> bool:

@@ -84,7 +84,7 @@ STATEMENTS = {
     "look": steering.look("j"),
     "cancel": steering.cancel("j", "r"),
     "ask to cancel": steering.ask_to_cancel("j", "r"),
-    "requeue": steering.requeue("j"),
+    "requeue": steering.requeue("j", 60.0),
     "wake": steering.wake("j"),
     "pause": steering.pause("q"),
     "resume": steering.resume("q"),

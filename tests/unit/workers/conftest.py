@@ -1,4 +1,7 @@
-"""A real ledger on SQLite, one for the session: its statements are compiled once, its rows go after each test."""
+"""A real ledger on SQLite, one for the session.
+
+Its statements are compiled once, its rows go after each test.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from holdfast.jobs.events import Event, Events
-from holdfast.ledger import Ledger, LedgerConfig, connect, migrate
+from holdfast.ledger import Ledger, LedgerConfig, connect
 from holdfast.ledger.schema import meta, metadata
+from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.bench import FakeClock
 from holdfast.tests.support.processes import _memory_folder
 

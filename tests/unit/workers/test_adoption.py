@@ -183,7 +183,7 @@ HEADERS = st.fixed_dictionaries(
     optional={
         "task": st.sampled_from(["mail.send", "mail.open"]) | JSON,
         "id": st.just("0193-a") | JSON,
-        **{name: JSON for name in ("eta", "expires", "timelimit", "group", "stamps", "stamped_headers")},
+        **dict.fromkeys(("eta", "expires", "timelimit", "group", "stamps", "stamped_headers"), JSON),
         "traceparent": JSON,
     },
 )

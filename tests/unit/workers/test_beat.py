@@ -54,6 +54,7 @@ def beating(ledger, clock, events):
 
 
 def of(seen, kind):
+    """Return the events of a kind."""
     return [event for event in seen if isinstance(event, kind)]
 
 
@@ -84,7 +85,7 @@ def test_a_worker_that_was_declared_dead_hears_it_and_beats_no_more(beating, led
     row = ledger.workers()[0]
     until(lambda: ledger.declare_dead(row.id, ledger.workers()[0].beat_seq), what="a beat that is seen")
     until(lambda: beating.told == ["dead"], what="the news")
-    until(lambda: not beating.heart._thread.is_alive(), what="the end of the beats")
+    until(lambda: not beating.heart._thread.is_alive(), what="the end of the beats")  # noqa: SLF001 -- what cannot be seen from outside
     assert [] == ledger.workers()
 
 
@@ -127,7 +128,7 @@ def test_a_fault_does_not_end_the_beats(beating, verb):
     beating.beats(3)
     beating.line.errors.clear()
     beating.beats(2)
-    assert beating.heart._thread.is_alive()
+    assert beating.heart._thread.is_alive()  # noqa: SLF001 -- what cannot be seen from outside
 
 
 def test_it_can_be_stopped_before_it_started_and_twice(ledger, clock, events):

@@ -101,7 +101,10 @@ def listening():
 
 @pytest.mark.parametrize(("result", "state", "kind", "signal"), ENDS)
 def test_each_end_is_told_as_what_it_is(view, result, state, kind, signal):
-    """One word at the start and one at the end, to signals and to watchers; no argument, result or message of ours."""
+    """One word at the start and one at the end, to signals and to watchers.
+
+    No argument, result or message of ours.
+    """
     attempt = an_attempt()
     with listening() as heard:
         view.started(attempt)
@@ -128,9 +131,8 @@ def test_a_failure_carries_a_real_exception_info(view):
     attempt = an_attempt()
     with listening() as heard:
         view.started(attempt)
-        view.ended(
-            attempt, Quarantine(QuarantineReason.PERMANENT, FAILURE), Settled(attempt.lease, JobState.QUARANTINED), 1.0
-        )  # fmt: skip
+        settled = Settled(attempt.lease, JobState.QUARANTINED)
+        view.ended(attempt, Quarantine(QuarantineReason.PERMANENT, FAILURE), settled, 1.0)
     fields = dict(heard)["task_failure"]
     assert "ValueError" in str(fields["exception"])
     assert fields["einfo"].exception is fields["exception"]
@@ -138,7 +140,10 @@ def test_a_failure_carries_a_real_exception_info(view):
 
 
 def test_instrumentation_finds_the_request(view, app):
-    """While the handler runs `task.request` is the job's, trace parent included, in the job's own context only."""
+    """While the handler runs `task.request` is the job's, trace parent included.
+
+    In the job's own context only.
+    """
     attempt = an_attempt()
 
     def run():
@@ -174,7 +179,9 @@ def test_inspect_shows_the_job_without_arguments_and_revoke_asks_the_ledger(view
     attempt = an_attempt()
     view.started(attempt)
     (request,) = worker_state.active_requests
-    assert (attempt.lease.job_id, TASK, [], {}) == tuple(request.info()[key] for key in ("id", "name", "args", "kwargs"))
+    assert (attempt.lease.job_id, TASK, [], {}) == tuple(
+        request.info()[key] for key in ("id", "name", "args", "kwargs")
+    )
     assert worker_state.requests[str(attempt.lease.job_id)] is request
     request.cancel(None)
     assert [] == view.cancelled, "a shutdown of Celery's cancels nothing"

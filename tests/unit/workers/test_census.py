@@ -30,8 +30,9 @@ def child():
 
 
 def birth_of(process):
+    """Describe a process as its own row would."""
     here = birth_of_self()
-    return replace(here, pid=process.pid, started_marker=census._start_of(process.pid))
+    return replace(here, pid=process.pid, started_marker=census._start_of(process.pid))  # noqa: SLF001 -- what cannot be seen from outside
 
 
 def test_a_living_process_is_not_dead(child):

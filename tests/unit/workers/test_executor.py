@@ -129,7 +129,10 @@ async def forever():
 
 
 def test_a_result_is_written_and_told(stage):
-    """The value a coroutine returns is the job's result; one claim, one settlement, one word to each watcher."""
+    """The value a coroutine returns is the job's result.
+
+    One claim, one settlement, one word to each watcher.
+    """
 
     async def handler(text: str) -> dict[str, str]:
         return {"said": text}
@@ -309,7 +312,9 @@ SIGNALS = [
 @pytest.mark.parametrize(
     ("signal", "state", "attempt", "kind"), SIGNALS, ids=lambda value: type(value).__name__
 )
-def test_each_signal_does_what_it_says(stage, colour, signal, state, attempt, kind):
+def test_each_signal_does_what_it_says(  # noqa: PLR0917 -- one row of the table
+    stage, colour, signal, state, attempt, kind
+):
     """A handler's own decision is the outcome; what gives the attempt back gives it back."""
     job = asyncio.run(stage.run(raising(signal)[colour]))
     assert (state, attempt) == (job.state, job.attempt)
@@ -321,7 +326,7 @@ def test_a_handlers_own_except_does_not_swallow_a_signal(stage):
 
     async def handler():
         try:
-            raise signals.Cancel("enough")
+            raise signals.Cancel("enough")  # noqa: TRY301 -- what careless handlers do
         except Exception:  # noqa: BLE001 -- what careless handlers do
             return "swallowed"
 
@@ -329,7 +334,10 @@ def test_a_handlers_own_except_does_not_swallow_a_signal(stage):
 
 
 def test_a_handler_that_finds_its_lease_lost_writes_nothing(stage):
-    """LeaseLost from the context ends the attempt without a settlement; the row is somebody else's business."""
+    """LeaseLost from the context ends the attempt without a settlement.
+
+    The row is somebody else's business.
+    """
 
     async def handler(ctx: TaskContext):
         stage.ledger.hand_back([stage.attempt.lease], "somebody else's doing")
@@ -394,7 +402,7 @@ def no_last_second(monkeypatch):
     """After the hard limit only a moment is waited for the end."""
     stock = asyncio.wait
 
-    async def wait(work, timeout=None):
+    async def wait(work, timeout=None):  # noqa: ASYNC109 -- the signature of asyncio.wait
         return await stock(work, timeout=None if timeout is None else min(timeout, 0.03))
 
     monkeypatch.setattr("holdfast.workers.executor.asyncio.wait", wait)
@@ -467,7 +475,9 @@ def test_an_interrupt_ends_a_coroutine(stage, why, state, attempt):
     assert (settled is None) == (why is Interrupt.LEASE_LOST)
 
 
-@pytest.mark.parametrize(("why", "state"), [(Interrupt.CANCEL, DONE), (Interrupt.DRAIN, DONE), (Interrupt.LEASE_LOST, RUNNING)])
+@pytest.mark.parametrize(
+    ("why", "state"), [(Interrupt.CANCEL, DONE), (Interrupt.DRAIN, DONE), (Interrupt.LEASE_LOST, RUNNING)]
+)
 def test_a_handler_that_swallows_its_cancellation_and_returns(stage, why, state):
     """A result beats a cancel and a drain; under a lost lease it is nobody's."""
     stage.waits = False
@@ -506,7 +516,7 @@ def test_a_def_handler_in_line_is_taken_out(stage, why, state, attempt):
 
     async def main():
         running = asyncio.ensure_future(stage.executor.run(stage.claim(handler)))
-        await turns(lambda: stage.attempt._cancel)
+        await turns(lambda: stage.attempt._cancel)  # noqa: SLF001 -- what cannot be seen from outside
         stage.attempt.interrupt(why)
         await asyncio.wait_for(running, 5.0)
 
@@ -564,7 +574,9 @@ def test_it_is_too_late_to_interrupt_a_settlement(stage):
 # What the ledger makes of it.
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError("gone"), signals.Snooze(delay_seconds=5), signals.Park("x")])
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("gone"), signals.Snooze(delay_seconds=5), signals.Park("x")]
+)
 def test_a_pending_cancel_is_told_as_what_it_is(stage, error):
     """The ledger cancels what is not final (B19), and events and watchers say cancelled, not retried."""
 
@@ -657,7 +669,9 @@ def test_a_job_completes_inside_its_own_transaction(stage):
     assert (Completed, DONE) == (type(stage.told[0]), stage.told[1].state)
 
 
-@pytest.mark.parametrize("after", [ValueError("afterwards"), signals.Retry("afterwards"), KeyError("afterwards")])
+@pytest.mark.parametrize(
+    "after", [ValueError("afterwards"), signals.Retry("afterwards"), KeyError("afterwards")]
+)
 def test_what_happens_after_the_completion_does_not_count(stage, after):
     """An exception after the commit is not told as a retry or a failure of a completed job."""
 

@@ -337,7 +337,10 @@ def test_a_quiet_claim_in_doubt_is_repeated(ledger, lively, clock):
 
 
 def test_a_ring_that_waited_for_a_minute_is_given_up(ledger, lively, clock):
-    """It is acknowledged after the ledger was told to ring again, so that nobody holds a ring for hours (B29)."""
+    """It is acknowledged after the ledger was told to ring again.
+
+    So that nobody holds a ring for hours (B29).
+    """
 
     async def main():
         async with bench(ledger, clock=clock) as b:
@@ -477,7 +480,7 @@ def test_a_claim_that_meets_a_remnant_is_handed_back(ledger):
             await b.until_started(1)
             ledger.hand_back([b.started[0].lease], "somebody else's doing")
             again = claimed(ledger, b.worker_id, job)
-            b.gate._admit([again], [])
+            b.gate._admit([again], [])  # noqa: SLF001 -- what cannot be seen from outside
             await turns(lambda: ledger.job(job).state is AVAILABLE)
             assert b.started == [b.gate.running[job]]
 
@@ -494,7 +497,7 @@ def test_an_execution_that_fails_gives_its_slot_back(ledger):
                 raise RuntimeError("a bug of ours")
 
             asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-            b.gate._run = broken
+            b.gate._run = broken  # noqa: SLF001 -- what cannot be seen from outside
             (job,) = enqueued(ledger)
             b.ring(job)
             await turns(lambda: b.rings.acked and not b.gate.running)

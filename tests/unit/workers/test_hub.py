@@ -72,7 +72,7 @@ def test_a_callback_that_fails_costs_the_others_nothing(link, hub, caplog):
 
 
 def test_a_hub_that_forgot_its_callbacks_is_asked_anew(link, hub):
-    """kombu's hub drops the rest of a turn in which one callback raised; the reconnect attaches again."""
+    """The hub of kombu drops the rest of a turn in which a callback raised; the reconnect attaches again."""
     done = []
     link.post(lambda: done.append(1))
     hub.ready.clear()

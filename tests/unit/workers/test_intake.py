@@ -1,4 +1,7 @@
-"""The adopter: whatever a foreign message is, afterwards it is a job, or in the quarantine, and may be acknowledged."""
+"""The adopter.
+
+Whatever a foreign message is, afterwards it is a job, or in the quarantine, and may be acknowledged.
+"""
 
 from types import SimpleNamespace
 
@@ -47,10 +50,13 @@ class Adopting:
             self.bell,
             registry,
             adopts=True,
-            forward=lambda message: self.forward(message),
+            forward=self._ask,
             events=events,
             source="worker-1",
         )
+
+    def _ask(self, message):
+        return self.forward(message)
 
     def take(self, message):
         self.adopter.take("celery", message)

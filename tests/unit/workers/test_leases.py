@@ -119,7 +119,7 @@ def test_an_abandoned_attempt_keeps_its_lease(ledger):
             (attempt,) = await running(b)
             attempt.is_abandoned = True
             b.may_end.set()
-            await turns(lambda: not b.gate._executions)
+            await turns(lambda: not b.gate._executions)  # noqa: SLF001 -- what cannot be seen from outside
             keeper = keeper_of(b)
             for _ in range(4):
                 await keeper.look()

@@ -54,7 +54,9 @@ def test_a_blocked_loop_is_reported_once_with_its_job(thread, seen):
     async def hold():
         release.wait(5)
 
-    thread.call(lambda: thread.loop.create_task(hold(), name="job-7").add_done_callback(lambda _: ended.set()))
+    thread.call(
+        lambda: thread.loop.create_task(hold(), name="job-7").add_done_callback(lambda _: ended.set())
+    )
     until(lambda: seen, what="the report")
     release.set()
     assert ended.wait(5)
@@ -76,7 +78,7 @@ def test_each_blockade_is_reported(thread, seen):
         until(lambda count=count: len(seen) == count, what="a report")
         release.set()
         held.result(5)
-        until(lambda: not thread._is_reported, what="a turn that the watch saw")
+        until(lambda: not thread._is_reported, what="a turn that the watch saw")  # noqa: SLF001 -- what cannot be seen from outside
 
 
 def test_a_stop_cancels_what_is_left_and_closes_the_loop(quick, events):

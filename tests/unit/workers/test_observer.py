@@ -26,6 +26,7 @@ def a_row(name, beat_seq=1, **fields):
 
 
 def ids(rows):
+    """Return who they are."""
     return [row.id for row in rows]
 
 
@@ -132,7 +133,10 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_nobody_who_beat_within_a_lease_is_ever_declared_dead(steps):
-    """In any interleaving of beats, looks and gaps; and whoever is named was silent in every look of a lease."""
+    """In any interleaving of beats, looks and gaps.
+
+    And whoever is named was silent in every look of a lease.
+    """
     observer = Observer(ME, lease_seconds=LEASE)
     others = {WorkerId(str(number)): Other() for number in range(5)}
     now = 0.0

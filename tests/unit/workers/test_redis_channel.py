@@ -8,7 +8,9 @@ from kombu.utils.json import loads
 
 from holdfast.workers.redis_channel import Channel, RingQoS, _check_envelope
 
-BODY = base64.b64encode(b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]').decode()
+BODY = base64.b64encode(
+    b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
+).decode()
 
 
 def an_envelope(**changes):
@@ -143,12 +145,13 @@ def test_a_message_is_delivered_to_its_queue(channel):
     assert channel.read(text, b"q\x06\x163")
     assert ["q", "q"] == [queue for _, queue in channel.connection.delivered]
     assert (loads(text.decode()), None, []) == (
-        channel.connection.delivered[0][0], channel._in_poll, channel.unreadable,
+        channel.connection.delivered[0][0], channel._in_poll, channel.unreadable,  # noqa: SLF001 -- what cannot be seen from outside
     )  # fmt: skip
 
 
 GARBAGE = [
-    b"", b"no json", b"{", b"\xff\xfe\x00", b"7", b"null", b"[]", b"{}", b"[" * 100_000, b'{"properties": {}}',
+    b"", b"no json", b"{", b"\xff\xfe\x00", b"7", b"null", b"[]", b"{}", b"[" * 100_000,
+    b'{"properties": {}}',
     b'"\\ud800"', *(json.dumps(one).encode() for one in BAD),
 ]  # fmt: skip
 
@@ -160,7 +163,7 @@ def test_garbage_is_handed_over_raw(channel, raw):
     ((queue, item, error),) = channel.unreadable
     assert ("q", raw) == (queue, item)
     assert isinstance(error, Exception)
-    assert (None, []) == (channel._in_poll, channel.connection.delivered)
+    assert (None, []) == (channel._in_poll, channel.connection.delivered)  # noqa: SLF001 -- what cannot be seen from outside
 
 
 def test_a_text_reply_is_handed_over_as_bytes(channel):
@@ -169,7 +172,9 @@ def test_a_text_reply_is_handed_over_as_bytes(channel):
     assert "ungültig".encode() == channel.unreadable[0][1]
 
 
-@pytest.mark.parametrize("error", [KeyError("id"), ValueError("base64"), TypeError("scalar"), RecursionError()])
+@pytest.mark.parametrize(
+    "error", [KeyError("id"), ValueError("base64"), TypeError("scalar"), RecursionError()]
+)
 def test_what_delivery_trips_over_is_put_aside(channel, error):
     """A KeyError among them: kombu counts it among the lost connections, and would reconnect for ever."""
     channel.connection.error = error
@@ -200,7 +205,9 @@ def qos(monkeypatch):
     """A window of two messages, and what was pushed back."""
     made = RingQoS(FakeChannel(), prefetch_count=2)
     made.pushed = []
-    monkeypatch.setattr("kombu.transport.virtual.Channel._restore", lambda _, message: made.pushed.append(message))
+    monkeypatch.setattr(
+        "kombu.transport.virtual.Channel._restore", lambda _, message: made.pushed.append(message)
+    )
     return made
 
 

@@ -66,11 +66,13 @@ def thread_of(events, monkeypatch):
 
 
 def runs(piece, more=2):
+    """Wait for so many further runs."""
     wanted = piece.runs + more
     until(lambda: piece.runs >= wanted, what=f"runs of {piece.name}")
 
 
 def of(seen, kind):
+    """Return the events of a kind."""
     return [event for event in seen if isinstance(event, kind)]
 
 
@@ -153,7 +155,10 @@ def test_stop_before_start_and_a_second_stop_and_a_second_start(thread_of):
 
 
 def test_one_leads_until_its_time_is_over(ledger, clock):
-    """The second one is refused until the first one's time is over; then the first one finds out by asking."""
+    """The second one is refused until the first one's time is over.
+
+    Then the first one finds out by asking.
+    """
     first, second = registered(ledger), registered(ledger)
     one = Leadership(ledger, "maintenance", lambda: first, seconds=0.03, clock=clock)
     other = Leadership(ledger, "maintenance", lambda: second, seconds=30.0, clock=clock)
@@ -221,7 +226,10 @@ def test_the_rescuer_frees_what_the_dead_hold(ledger, events, seen):
 
 
 def test_the_expirer_ends_what_waited_too_long(ledger, events, seen):
-    """Past its deadline a waiting job is quarantined, and one that nobody offers is marked, then quarantined."""
+    """Past its deadline a waiting job is quarantined, and one that nobody offers is marked.
+
+    Then quarantined.
+    """
     registered(ledger)
     late = enqueued(ledger, 1, deadline_seconds=0.0001)[0]
     strange = enqueued(ledger, 1, task="tests.unheard_of")[0]
@@ -370,7 +378,10 @@ def test_a_loss_within_the_minute_of_the_last_one_is_not_forgotten(watching, led
 
 
 def test_the_first_start_leaves_its_witness_at_once(watching, ledger, seen, monkeypatch):
-    """A new ledger's epoch is younger than a minute: the new broker is told of it, and nothing rings twice."""
+    """A new ledger's epoch is younger than a minute.
+
+    The new broker is told of it, and nothing rings twice.
+    """
     monkeypatch.setattr("holdfast.ledger.identity.EPOCH_REST_SECONDS", 3600.0)
     watching.watch.run_once()
     assert ledger.epoch() == watching.witness.epoch == watching.watch.current
@@ -394,7 +405,7 @@ def test_two_watches_agree(ledger, events, seen, restless):
     """Whoever sees the loss later takes over the epoch that the other one began."""
     one, other = Watching(ledger, events), Watching(ledger, events)
     other.witness = one.witness
-    other.watch._witness = one.witness
+    other.watch._witness = one.witness  # noqa: SLF001 -- what cannot be seen from outside
     one.watch.run_once()
     other.watch.run_once()
     assert ledger.epoch() == one.watch.current == other.watch.current == one.witness.epoch

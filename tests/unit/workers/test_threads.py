@@ -17,6 +17,7 @@ def threads():
 
 
 def alive():
+    """Return the threads of this test."""
     return [one for one in threading.enumerate() if one.name.startswith("test-threads")]
 
 
@@ -51,7 +52,7 @@ def test_an_idle_thread_is_used_again(threads):
     """One call after the other needs one thread; they are daemons."""
     for _ in range(5):
         threads.submit(lambda: None).result(5)
-        until(lambda: threads._idle == 1, what="an idle thread")
+        until(lambda: threads._idle == 1, what="an idle thread")  # noqa: SLF001 -- what cannot be seen from outside
     assert [True] == [one.daemon for one in alive()]
 
 

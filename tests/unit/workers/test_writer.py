@@ -157,7 +157,10 @@ def test_another_error_reaches_the_one_who_asked(ledger, error):
 
 
 def test_a_lost_lease_is_an_answer(ledger):
-    """A settlement under a token that nobody holds is answered without a state; its neighbours are written."""
+    """A settlement under a token that nobody holds is answered without a state.
+
+    Its neighbours are written.
+    """
 
     async def main():
         async with writing(ledger) as (writer, _, _):
