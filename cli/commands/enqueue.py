@@ -7,7 +7,7 @@ import typer
 from holdfast.cli.arguments import job_arguments
 from holdfast.cli.connection import connected, load_tasks
 from holdfast.cli.task_list import schema_of
-from holdfast.cli.terminal import out, print_json, say
+from holdfast.cli.terminal import err, out, print_json, say
 from holdfast.cli.waiting import wait_and_tell
 from holdfast.settings import load
 from holdfast.tasks import Handle, Options
@@ -48,6 +48,8 @@ def enqueue(
         given = job_arguments(arguments, arg or [], schema_of(task, connection.ledger))
         handle: Handle[object] = connection.client.enqueue_sync(task, given, options)
         if wait:
+            if not any(offer.task == task for offer in connection.ledger.offers()):
+                say(err(), "No live worker runs this task now; the job waits for one (`holdfast up`).", "yellow")
             raise typer.Exit(wait_and_tell(handle, timeout, as_json=as_json))
     if as_json:
         print_json({"job_id": handle.id, "created": handle.created})

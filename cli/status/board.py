@@ -63,23 +63,25 @@ class Board:
         if self._live is not None:
             self._live.update(line, refresh=True)
             return
-        now = time.monotonic()
-        if line.plain != self._told and (not self._told or now - self._told_at >= PLAIN_SECONDS):
-            self._told, self._told_at = line.plain, now
-            say(self._console, line.plain)
+        now, text = time.monotonic(), line.plain
+        is_news = headline(text) != headline(self._told)
+        if is_news or (text != self._told and now - self._told_at >= PLAIN_SECONDS):
+            self._told, self._told_at = text, now
+            say(self._console, text)
+
+
+def headline(status: str) -> str:
+    """Return the part of a status line that is told at once when it changes: how the workers are."""
+    return status.partition("  ")[0]
 
 
 def sentence(notice: Notice) -> str | None:
     """Say a notice in words; None for what nobody needs to hear."""
     match notice:
         case Started(name, pid, restarts):
-            return f"{name} is back (process {pid}, restart {restarts})" if restarts else None
+            return f"{name} runs again (process {pid}, restart {restarts})" if restarts else None
         case Died(name, how, life_seconds, again_in_seconds):
-            return (
-                f"{name} {how} after {life_seconds:.1f} s; starting it again in {again_in_seconds:g} s. "
-                "Its jobs are taken up again."
-                if name.startswith("worker")
-                else f"{name} {how} after {life_seconds:.1f} s; starting it again in {again_in_seconds:g} s."
-            )
+            jobs = " Its jobs are taken up again." if name.startswith("worker") else ""
+            return f"{name} {how} after {life_seconds:.1f} s; starting it again in {again_in_seconds:g} s.{jobs}"
         case Failing():
             return f"{last_words(notice)}\n  It is started again every few seconds. Its log: {notice.log_path}"

@@ -1,5 +1,7 @@
 """The log files of children: bounded, and their last words."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +9,8 @@ LARGEST_BYTES: Final = 10 * 1024 * 1024
 LAST_LINES: Final = 12
 _TAIL_BYTES: Final = 32 * 1024
 _WIDEST: Final = 400
+_FRAME: Final = re.compile(r'\s*File ".*", line \d+')
+_TRACEBACK: Final = "Traceback (most recent call last):"
 
 
 def rotate(path: Path, largest_bytes: int = LARGEST_BYTES) -> None:
@@ -28,8 +32,21 @@ def last_lines(path: Path, *, since: int = 0, most: int = LAST_LINES) -> tuple[s
         end = log.seek(0, 2)
         log.seek(max(end - _TAIL_BYTES, min(since, end)))
         text = log.read().decode("utf-8", "replace")
-    lines = [_printable(line) for line in text.splitlines() if line.strip()]
-    return tuple(lines[-most:])
+    return tuple(_printable(line) for line in without_frames(text.splitlines())[-most:])
+
+
+def without_frames(lines: Sequence[str]) -> list[str]:
+    """Leave out blank lines and the frames of tracebacks: what is left names the error."""
+    kept: list[str] = []
+    frame_indent: int | None = None
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if _FRAME.match(line):
+            frame_indent = indent
+        elif line.strip() and not (frame_indent is not None and indent > frame_indent):
+            frame_indent = None
+            kept.append(line)
+    return [line for line in kept if line.strip() != _TRACEBACK]
 
 
 def _printable(line: str) -> str:

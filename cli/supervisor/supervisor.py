@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from holdfast.cli.supervisor.backoff import Deaths
+from holdfast.cli.supervisor.backoff import SHORT_LIFE_SECONDS, Deaths
 from holdfast.cli.supervisor.child import Child, ChildSpec, describe_end
 from holdfast.cli.supervisor.notices import Died, Failing, Listener, Started
 
@@ -137,7 +137,8 @@ class Supervisor:
         watched.start_at = None
         watched.restarts += watched.reload_asked_at is None
         watched.reload_asked_at = None
-        self._listener(Started(watched.spec.name, watched.child.pid, watched.restarts))
+        if not watched.deaths.is_failing:  # it is told when it fails, not each time that it tries
+            self._listener(Started(watched.spec.name, watched.child.pid, watched.restarts))
 
     def _note_death(self, watched: _Watched, child: Child, exit_code: int) -> None:
         watched.child = None
@@ -197,5 +198,5 @@ def _status(watched: _Watched) -> ChildStatus:
         name=watched.spec.name,
         pid=child.pid if child is not None else None,
         restarts=watched.restarts,
-        is_failing=watched.deaths.is_failing,
+        is_failing=watched.deaths.is_failing and (child is None or child.life_seconds < SHORT_LIFE_SECONDS),
     )

@@ -1,11 +1,15 @@
 """Flower from the settings: the composition root of `celery -A holdfast.workers.app flower`."""
 
+from importlib import import_module
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from holdfast.monitoring.flower.defaults import FlowerDefaults, is_invoked, prepare
+from holdfast.monitoring.flower.invocation import FlowerDefaults, is_invoked
 from holdfast.settings import Settings
+
+_DEFAULTS: Final = "holdfast.monitoring.flower.defaults"
 
 
 def prepare_if_invoked(settings: Settings) -> None:
@@ -14,7 +18,8 @@ def prepare_if_invoked(settings: Settings) -> None:
     To be called while the app's module is loaded: later the options have been read.
     """
     if is_invoked():
-        prepare(defaults_from(settings))
+        # By name, since importing Flower costs every worker five megabytes.
+        import_module(_DEFAULTS).prepare(defaults_from(settings))
 
 
 def defaults_from(settings: Settings) -> FlowerDefaults:

@@ -15,7 +15,7 @@ from holdfast.cli.main import app
 from holdfast.jobs import errors
 from holdfast.jobs.state import QuarantineReason
 from holdfast.resilience import faults
-from holdfast.settings import Settings
+from holdfast.settings import Settings, examine
 from holdfast.settings.model import variable_of
 from holdfast.tests.support import documents
 from holdfast.tests.support.repository import ROOT, files
@@ -85,6 +85,25 @@ def test_every_setting_that_is_named_exists(document: Path):
     known = {variable_of(name) for name in Settings.model_fields} | OUR_OWN_VARIABLES
     named = set(_VARIABLE.findall(document.read_text(encoding="utf-8")))
     assert set() == named - known
+
+
+def test_the_guides_production_settings_are_accepted_in_production(monkeypatch, tmp_path):
+    """Its variables and the two password files make settings without a finding."""
+    (shown,) = (one.code for one in documents.snippets(GUIDE) if "HOLDFAST_ENV=production" in one.code)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name in ("HOLDFAST_DATABASE_PASSWORD", "HOLDFAST_BROKER_PASSWORD"):
+        (secrets / name).write_text("from a file", encoding="utf-8")
+    for line in shown.replace("/etc/ssl", str(tmp_path)).splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    for name in ("db.pem", "redis.pem"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("HOLDFAST_SECRETS_DIR", str(secrets))
+    (tmp_path / "env").touch()
+    monkeypatch.setenv("HOLDFAST_ENV_FILE", str(tmp_path / "env"))
+    examination = examine()
+    assert ((), ()) == (tuple(examination.report.errors), tuple(examination.report.warnings))
+    assert "from a file" == examination.settings.broker_password.get_secret_value()
 
 
 def test_the_page_of_errors_is_the_codes():
