@@ -12,8 +12,9 @@ from holdfast.jobs.job import Attempt, Job
 from holdfast.ledger.records import JobMoment
 
 PLAIN_FIELDS = (
-    "id", "task", "version", "queue", "priority", "tenant", "state", "reason", "detail", "attempt", "claims",
-    "generation", "created_at", "run_at", "deadline_at", "started_at", "finished_at", "cancel_requested_at", "key",
+    "id", "task", "version", "queue", "priority", "tenant", "key", "state", "reason", "detail", "attempt",
+    "claims", "generation", "created_at", "run_at", "deadline_at", "started_at", "finished_at",
+    "cancel_requested_at",
 )  # fmt: skip
 
 
@@ -40,7 +41,12 @@ def as_json(
 
 
 def show(
-    console: Console, job: Job, attempts: Sequence[Attempt], history: Sequence[JobMoment], *, with_arguments: bool
+    console: Console,
+    job: Job,
+    attempts: Sequence[Attempt],
+    history: Sequence[JobMoment],
+    *,
+    with_arguments: bool,
 ) -> None:
     """Print a job: facts, attempts, history."""
     say(console, f"{job.task} {job.id}", "bold")
@@ -88,11 +94,12 @@ def _facts(job: Job, *, with_arguments: bool) -> list[tuple[str, str]]:
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
+    failure = attempt.failure
     return {
         "number": attempt.number, "generation": attempt.generation, "worker_id": attempt.worker_id,
         "started_at": attempt.started_at.isoformat(), "ended_at": _plain(attempt.ended_at),
         "outcome": attempt.outcome, "late": attempt.late,
-        "failure": {"type": attempt.failure.type, "message": attempt.failure.message} if attempt.failure else None,
+        "failure": {"type": failure.type, "message": failure.message} if failure else None,
     }  # fmt: skip
 
 

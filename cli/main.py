@@ -30,7 +30,7 @@ WRONG = 2
 class CommandLine(TyperGroup):
     """Shows our errors as one red line and what to do; anything else is a bug and shows where."""
 
-    def invoke(self, ctx: typer.Context) -> Any:  # noqa: ANN401 -- as in the class above it
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- a context of typer's own click
         """Run a command; a PlatformError ends it with exit code 2, or with its own."""
         try:
             return super().invoke(ctx)

@@ -54,9 +54,8 @@ def collect(
     found: dict[tuple[str, str], ListedTask] = {}
     for task in here:
         spec = task.spec
-        offer = spec.offer()
         found[spec.name, spec.version] = ListedTask(
-            spec.name, spec.version, spec.queue, _schema(offer.schema), is_here=True, doc=spec.doc
+            spec.name, spec.version, spec.queue, _schema(spec.offer().schema), is_here=True, doc=spec.doc
         )
     for offer in offers:
         listed = found.setdefault(

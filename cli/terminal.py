@@ -24,9 +24,8 @@ def err() -> Console:
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one JSON value for machines, whatever the width of the terminal."""
-    out().print(
-        json.dumps(value, ensure_ascii=False, indent=2, default=str), soft_wrap=True, markup=False, emoji=False
-    )
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    out().print(text, soft_wrap=True, markup=False, emoji=False)
 
 
 def say(console: Console, text: str, style: str = "") -> None:

@@ -16,14 +16,14 @@ def demo(
         typer.Argument(help="Documents to summarise; without it the project's own and installed READMEs."),
     ] = None,
     *,
-    data_dir: Annotated[
-        Path, typer.Option("--data-dir", help="Where the platform keeps its data.")
-    ] = Path(".holdfast"),
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="Where the platform keeps its data.")] = Path(
+        ".holdfast"
+    ),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The report; by default in the data folder.")
     ] = None,
     pace: Annotated[
-        float, typer.Option(min=0, max=60, help="Seconds that each document takes longer, to watch it at work.")
+        float, typer.Option(min=0, max=60, help="Seconds that each document takes longer.")
     ] = 0.0,
 ) -> None:
     """Start broker, ledger and worker, summarise documents as real jobs, show the report, stop everything.
@@ -31,4 +31,4 @@ def demo(
     Uses a platform that already runs on the data folder. A second run does no work twice.
     """
     with StopSignals() as signals:
-        raise typer.Exit(demonstrate(folder, data_dir, output, pace, out(), signals))
+        raise typer.Exit(demonstrate(folder, data_dir, out(), signals, output=output, pace_seconds=pace))

@@ -20,7 +20,7 @@ def digest(
     output: Annotated[Path, typer.Option("--output", "-o", help="The report to write.")] = REPORT,
     *,
     pace: Annotated[
-        float, typer.Option(min=0, max=60, help="Seconds that each document takes longer, to watch it at work.")
+        float, typer.Option(min=0, max=60, help="Seconds that each document takes longer.")
     ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:

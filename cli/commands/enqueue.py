@@ -1,6 +1,6 @@
 """`holdfast enqueue`: one job, from the command line."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,8 @@ from holdfast.cli.waiting import wait_and_tell
 from holdfast.settings import load
 from holdfast.tasks import Handle, Options
 
+NOBODY: Final = "No live worker runs this task now; the job waits for one (`holdfast up`)."
+
 
 def enqueue(
     task: Annotated[str, typer.Argument(help="The task's name; `holdfast tasks` lists them.")],
@@ -20,7 +22,7 @@ def enqueue(
     ] = None,
     *,
     arg: Annotated[
-        list[str] | None, typer.Option("--arg", "-a", metavar="NAME=VALUE", help="One argument; may be repeated.")
+        list[str] | None, typer.Option("--arg", "-a", metavar="NAME=VALUE", help="May be repeated.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end and print the result.")] = False,
     timeout: Annotated[
@@ -49,7 +51,7 @@ def enqueue(
         handle: Handle[object] = connection.client.enqueue_sync(task, given, options)
         if wait:
             if not any(offer.task == task for offer in connection.ledger.offers()):
-                say(err(), "No live worker runs this task now; the job waits for one (`holdfast up`).", "yellow")
+                say(err(), NOBODY, "yellow")
             raise typer.Exit(wait_and_tell(handle, timeout, as_json=as_json))
     if as_json:
         print_json({"job_id": handle.id, "created": handle.created})

@@ -16,7 +16,7 @@ def job(
     job_id: Annotated[str, typer.Argument(metavar="JOB_ID")],
     *,
     arguments: Annotated[
-        bool, typer.Option("--arguments", help="Show arguments and result, too; they may hold what is private.")
+        bool, typer.Option("--arguments", help="Show arguments and result, which may be private.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:

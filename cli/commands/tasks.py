@@ -14,7 +14,7 @@ from holdfast.tasks import registry
 def tasks(
     name: Annotated[str | None, typer.Argument(help="Show one task with its schema.")] = None,
     *,
-    schema: Annotated[bool, typer.Option("--schema", help="Show the JSON schema of the arguments, too.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Show the JSON schemas, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """List tasks, their queues, versions and arguments: of the modules here, and of live workers."""

@@ -18,7 +18,7 @@ def up(
     ] = None,
     flower: Annotated[bool, typer.Option("--flower", help="Run Flower, too.")] = False,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start the workers anew when the code of the task modules changes.")
+        bool, typer.Option("--reload", help="Start workers anew when a task module changes.")
     ] = False,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Where it keeps its data; by default HOLDFAST_DATA_DIR.")

@@ -79,7 +79,8 @@ def tell(console: Console, outcome: Outcome) -> None:
     if summary.skipped:
         shown = [*(each.path for each in run.scan.skipped), *(each.document.path for each in run.failed)]
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""  # noqa: PLR2004 -- as many as are shown below
-        say(console, f"  {summary.skipped} skipped, the report says why: {', '.join(shown[:3])}{more}", "yellow")
+        names = ", ".join(shown[:3]) + more
+        say(console, f"  {summary.skipped} skipped, the report says why: {names}", "yellow")
     for piece in run.failed[:3]:
         say(console, f"  failed: {piece.document.path}: {piece.problem}", "red")
     say(console, f"  Report: {summary.path}")

@@ -29,9 +29,14 @@ SETTINGS: Final = {"broker_url": "embedded", "database_url": "embedded", "env": 
 
 
 def demonstrate(
-    folder: Path | None, data_dir: Path, output: Path | None, pace_seconds: float, console: Console,
+    folder: Path | None,
+    data_dir: Path,
+    console: Console,
     signals: StopSignals,
-) -> int:  # fmt: skip
+    *,
+    output: Path | None = None,
+    pace_seconds: float = 0.0,
+) -> int:
     """Run the demo; return the exit code: 0, or 1 when a document failed."""
     if folder is not None and not folder.is_dir():
         raise NoFolder(detail=f"{folder} is not a folder")

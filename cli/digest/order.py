@@ -136,7 +136,7 @@ class DigestRun:
 
     def _order(self, document: DocumentRef) -> Piece:
         """Order a document's work, or find it done. What ended without a digest is ordered anew."""
-        key = document.key
+        key, known = document.key, JobId("")
         for _ in range(MOST_TRIES):
             handle = digest_document.options(key=key, client=self.connected.client).enqueue_sync(
                 str(self.folder.resolve()), document, self.pace_seconds
@@ -152,10 +152,10 @@ class DigestRun:
                 _update(piece, job)
                 return piece
             # The key names the job that it replaces, so two runs side by side order the same one.
-            key = f"{document.key}:after:{handle.id}"
-        return Piece(
-            document, handle.id, is_reused=True, state=JobState.QUARANTINED, problem="it failed too many times"
-        )
+            known = handle.id
+            key = f"{document.key}:after:{known}"
+        gave_up = f"{MOST_TRIES} runs failed"
+        return Piece(document, known, is_reused=True, state=JobState.QUARANTINED, problem=gave_up)
 
     def _look(self) -> None:
         waiting = {piece.job_id: piece for piece in self.pieces if not piece.is_done}
@@ -183,5 +183,5 @@ def require_worker(ledger: Ledger) -> None:
     if not ledger.workers():
         raise NotRunning(
             detail="the jobs would wait for ever",
-            hint="Start `holdfast up` in this folder, or use `holdfast demo FOLDER`, which starts everything.",
+            hint="Start `holdfast up` in this folder, or use `holdfast demo FOLDER`: it starts all.",
         )

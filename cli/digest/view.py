@@ -63,9 +63,14 @@ class PlainView(DigestView):
         """Print a line when there is something new to tell."""
         now, done = time.monotonic(), run.done
         is_complete = bool(run.pieces) and done == len(run.scan.units()) and done != self._told[1]
-        if step != self._told[0] or is_complete or (done != self._told[1] and now - self._told_at >= PLAIN_SECONDS):
+        if (
+            step != self._told[0]
+            or is_complete
+            or (done != self._told[1] and now - self._told_at >= PLAIN_SECONDS)
+        ):
             self._told, self._told_at = (step, done), now
-            count = f": {done} of {len(run.scan.units())} documents done" if step == WORKING else ""
+            total = len(run.scan.units())
+            count = f": {done} of {total} documents done" if step == WORKING else ""
             say(self._console, f"{step}{count}{no_workers(run)}")
 
 
@@ -95,7 +100,8 @@ class LiveView(DigestView):
         if step == self._step and now - self._drawn_at < DRAW_SECONDS and run.done < len(run.pieces):
             return
         self._step, self._drawn_at = step, now
-        self._progress.update(self._bar, description=step, completed=run.done, total=len(run.scan.units()) or None)
+        total = len(run.scan.units()) or None
+        self._progress.update(self._bar, description=step, completed=run.done, total=total)
         for piece in run.pieces:
             if piece.is_done and not piece.is_reused:
                 self._ended.setdefault(piece.document.key, piece)
@@ -106,7 +112,8 @@ class LiveView(DigestView):
 
     def _table(self, run: DigestRun) -> Table:
         rows = max(min(MOST_ROWS, self._console.height - ROWS_AROUND), FEWEST_ROWS)
-        running = [piece for piece in run.pieces if not piece.is_done and piece.state is not JobState.AVAILABLE]
+        begun = [piece for piece in run.pieces if piece.state is not JobState.AVAILABLE]
+        running = [piece for piece in begun if not piece.is_done]
         shown = running[: rows // 2]
         shown += list(reversed(self._ended.values()))[: rows - len(shown)]
         table = a_table("document", "state", "words", "sentences", "attempt", "took")

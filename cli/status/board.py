@@ -24,9 +24,9 @@ class Board:
         """Prepare; nothing is shown before the block begins."""
         self._console = console
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
-        self._live = (
-            Live(Text(""), console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        )
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(Text(""), console=console, auto_refresh=False, transient=True)
         self._told_at = 0.0
         self._told = ""
 
@@ -81,7 +81,9 @@ def sentence(notice: Notice) -> str | None:
         case Started(name, pid, restarts):
             return f"{name} runs again (process {pid}, restart {restarts})" if restarts else None
         case Died(name, how, life_seconds, again_in_seconds):
+            then = f"starting it again in {again_in_seconds:g} s."
             jobs = " Its jobs are taken up again." if name.startswith("worker") else ""
-            return f"{name} {how} after {life_seconds:.1f} s; starting it again in {again_in_seconds:g} s.{jobs}"
+            return f"{name} {how} after {life_seconds:.1f} s; {then}{jobs}"
         case Failing():
-            return f"{last_words(notice)}\n  It is started again every few seconds. Its log: {notice.log_path}"
+            log = f"Its log: {notice.log_path}"
+            return f"{last_words(notice)}\n  It is started again every few seconds. {log}"

@@ -31,7 +31,7 @@ class Deaths:
     def pause_seconds(self) -> float:
         """How long to wait before the next start: 0.2 s, doubled with each death in a row, 10 s at most."""
         exponent = min(max(self.in_a_row - 1, 0), 10)
-        return min(FIRST_SECONDS * 2**exponent, LONGEST_SECONDS)
+        return min(FIRST_SECONDS * (1 << exponent), LONGEST_SECONDS)
 
     @property
     def is_failing(self) -> bool:

@@ -43,7 +43,7 @@ def _become(parent: int, program: list[str]) -> int:
         raise OSError(0, "the kernel does not tie it to its supervisor")
     if os.getppid() != parent:  # it died before we could ask
         return -signal.SIGKILL
-    os.execv(program[0], program)  # noqa: S606 -- a program and its arguments of our own making, no shell
+    return os.execv(program[0], program)  # noqa: S606 -- a program of our own making, no shell
 
 
 def _watch(parent: int, program: list[str]) -> int:

@@ -25,7 +25,7 @@ class PlatformLock:
         self._handle: int | None = None
 
     def take(self) -> None:
-        """Take it. Raises PlatformRunning if another process has it, DataFolderUnusable if it cannot be kept."""
+        """Take it. Raises PlatformRunning if another process has it, or DataFolderUnusable."""
         path = prepare(self._folder) / _FILE_NAME
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

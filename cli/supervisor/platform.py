@@ -147,4 +147,3 @@ def last_words(failing: Failing) -> str:
     """Say which child dies, how, and what it wrote at the end."""
     said = "".join(f"\n    {line}" for line in failing.lines) or " without a word"
     return f"{failing.name} {failing.how}, {failing.times} times in a row:{said}"
-

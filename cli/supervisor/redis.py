@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
@@ -70,7 +70,7 @@ class EmbeddedRedis:
         )
 
     def wait_until_ready(self, is_failing: Callable[[], bool], pause: Callable[[float], bool]) -> None:
-        """Wait for its answer, and learn what it is. Raises ChildFailed, or Interrupted when `pause` says so."""
+        """Wait for its answer, and learn what it is. Raises ChildFailed; Interrupted when `pause` says so."""
         ends_at = time.monotonic() + START_SECONDS
         with self._client() as client:
             while not self._answers(client):
@@ -83,7 +83,7 @@ class EmbeddedRedis:
 
     def _answers(self, client: "redis.Redis") -> bool:
         with contextlib.suppress(redis.RedisError, OSError):
-            info = cast("dict[str, Any]", client.info("server"))
+            info = client.info("server")
             name = "Valkey" if "valkey_version" in info else "Redis"
             self.engine = f"{name} {info.get('valkey_version') or info.get('redis_version', '')}".strip()
             return bool(client.ping())

@@ -17,9 +17,8 @@ class CodeWatch:
     def changed(self) -> tuple[Path, ...]:
         """Return what was changed, added or removed since the last call."""
         before, self._seen = self._seen, self._look()
-        return tuple(
-            sorted(path for path in before.keys() | self._seen.keys() if before.get(path) != self._seen.get(path))
-        )
+        known = before.keys() | self._seen.keys()
+        return tuple(sorted(path for path in known if before.get(path) != self._seen.get(path)))
 
     def _look(self) -> dict[Path, tuple[int, int]]:
         found: dict[Path, tuple[int, int]] = {}

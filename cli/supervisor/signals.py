@@ -28,8 +28,8 @@ class StopSignals:
         self._wakeup_before = -1
 
     def __enter__(self) -> Self:
-        self._ear.setblocking(False)
-        self._mouth.setblocking(False)
+        self._ear.settimeout(0)
+        self._mouth.settimeout(0)
         self._wakeup_before = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         for number in STOPPING:
             self._before[number] = signal.signal(number, self._hear)

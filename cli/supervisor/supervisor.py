@@ -131,8 +131,9 @@ class Supervisor:
             watched.child = Child(watched.spec)
         except OSError as error:  # no process, no memory: for now
             watched.deaths = watched.deaths.after(0.0)
-            watched.start_at = time.monotonic() + watched.deaths.pause_seconds
-            self._listener(Died(watched.spec.name, f"cannot start: {error}", 0.0, watched.deaths.pause_seconds))
+            pause = watched.deaths.pause_seconds
+            watched.start_at = time.monotonic() + pause
+            self._listener(Died(watched.spec.name, f"cannot start: {error}", 0.0, pause))
             return
         watched.start_at = None
         watched.restarts += watched.reload_asked_at is None
@@ -150,11 +151,8 @@ class Supervisor:
         watched.start_at = time.monotonic() + pause
         how = describe_end(exit_code)
         if watched.deaths.is_worth_telling:
-            self._listener(
-                Failing(
-                    watched.spec.name, how, watched.deaths.short_in_a_row, child.last_lines(), watched.spec.log_path
-                )
-            )
+            spec, times = watched.spec, watched.deaths.short_in_a_row
+            self._listener(Failing(spec.name, how, times, child.last_lines(), spec.log_path))
         elif not watched.deaths.is_failing:
             self._listener(Died(watched.spec.name, how, child.life_seconds, pause))
 
