@@ -5,15 +5,20 @@ module of that name would take the function's place in the package.
 """
 
 import asyncio
+import logging
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Final
 
 from holdfast import celeryconfig, ledger
+from holdfast.jobs.errors import SettingsError
 from holdfast.settings import Settings, load
 from holdfast.tasks import application, results
 from holdfast.tasks.ambient import use
-from holdfast.tasks.client import Client
-from holdfast.tasks.doorbell import Doorbell
+from holdfast.tasks.client import Bell, Client
+from holdfast.tasks.doorbell import Doorbell, SilentBell
+
+_log: Final = logging.getLogger(__name__)
 
 
 def connect(settings: Settings | None = None) -> "Connecting":
@@ -25,7 +30,8 @@ def connect(settings: Settings | None = None) -> "Connecting":
 
     The block's begin raises SettingsError, LedgerUnavailable or
     SchemaMismatch (run `holdfast migrate`). A broker that is down raises
-    nothing: jobs are written, and ring when it is back. The end sends the
+    nothing: jobs are written, and ring when it is back; so does an embedded
+    broker that nobody runs at the moment. The end sends the
     last rings, for half a second at most.
     """
     return Connecting(settings)
@@ -67,20 +73,31 @@ class Connecting:
 
     def _open(self) -> Client:
         settings = self._settings or load()
-        broker = settings.broker()
         with ExitStack() as parts:
             truth = ledger.connect(settings.ledger_config("holdfast-client"))
             parts.callback(truth.close)
-            app = application.make_app("holdfast-client", celeryconfig.config(settings))
-            parts.callback(app.close)
-            doorbell = Doorbell(
-                app,
-                ledger_id=truth.ledger_id,
-                queue_prefix=settings.names.queue_prefix,
-                quorum=broker.kind == "rabbitmq",
-            )
-            client = Client(truth, doorbell, arguments_largest_bytes=settings.arguments_largest_bytes)
+            bell = self._bell(settings, truth.ledger_id, parts)
+            client = Client(truth, bell, arguments_largest_bytes=settings.arguments_largest_bytes)
             parts.callback(client.close)
             parts.callback(results.use_ledger, results.use_ledger(truth))
             self._parts = parts.pop_all()
         return client
+
+    @staticmethod
+    def _bell(settings: Settings, ledger_id: str, parts: ExitStack) -> Bell:
+        try:
+            broker = settings.broker()
+        except SettingsError as error:
+            if not settings.has_embedded_broker:
+                raise
+            # Enqueue needs only the database; whoever starts the broker finds the jobs there.
+            _log.info("jobs are written and do not ring: %s", error.detail)
+            return SilentBell()
+        app = application.make_app("holdfast-client", celeryconfig.config(settings))
+        parts.callback(app.close)
+        return Doorbell(
+            app,
+            ledger_id=ledger_id,
+            queue_prefix=settings.names.queue_prefix,
+            quorum=broker.kind == "rabbitmq",
+        )

@@ -10,7 +10,7 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateSchema
 
@@ -67,7 +67,8 @@ def _take_turn(connection: Connection, schema: str | None) -> None:
     # Ends with the transaction, unlike a session's lock, also when the process dies.
     number = zlib.crc32(f"holdfast ledger {schema or ''}".encode())
     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
-    if schema:
+    # Asked first: creating needs rights on the database, also where there is nothing to create.
+    if schema and not inspect(connection).has_schema(schema):
         connection.execute(CreateSchema(schema, if_not_exists=True))
 
 

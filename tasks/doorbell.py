@@ -200,6 +200,16 @@ class Doorbell:
                 self._changed.wait(left)
 
 
+class SilentBell:
+    """Rings nothing: for a producer whose broker does not run. The stager of the next worker rings."""
+
+    def ring(self, rings: Sequence[Ring]) -> None:
+        """Do nothing."""
+
+    def close(self, timeout_seconds: float = FLUSH_ON_CLOSE_SECONDS) -> None:
+        """Do nothing."""
+
+
 class _Line:
     """One connection to the broker, made when needed; used by the doorbell's thread only."""
 

@@ -42,9 +42,9 @@ class Options:
     session: CallerTransaction | None = None
     """Write inside this transaction; the job commits or vanishes with it."""
     soft_timeout_seconds: float | None = None
-    """A tighter soft limit for this job alone."""
+    """The soft limit of this job, in place of its task's."""
     hard_timeout_seconds: float | None = None
-    """A tighter hard limit for this job alone."""
+    """The hard limit of this job, in place of its task's."""
     job_id: str | None = None
     """An id of the caller's making: 1 to 255 printable characters. None makes a time-ordered UUID."""
     trace: str | None = None

@@ -25,9 +25,9 @@ class TaskSpec:
     queue: str
     retry: RetryPolicy
     soft_timeout_seconds: float | None
-    """The handler is cancelled after this; None leaves only the hard limit."""
-    hard_timeout_seconds: float
-    """The attempt ends after this, whatever the handler does."""
+    """The handler is cancelled after this; None leaves it to the settings."""
+    hard_timeout_seconds: float | None
+    """The attempt ends after this, whatever the handler does; None leaves it to the settings."""
     adopt: bool | None
     """Whether plain Celery producers may start it; None leaves it to the settings."""
     signature: Arguments

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast.jobs.errors import InvalidTask
-from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, DEFAULT_QUEUE
+from holdfast.jobs.job import DEFAULT_QUEUE
 from holdfast.resilience.retry import RetryPolicy
 from holdfast.tasks.arguments import Arguments
 from holdfast.tasks.context import TaskContext
@@ -58,7 +58,7 @@ def task(
     version: str = "1",
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
-    hard_timeout_seconds: float = DEFAULT_ATTEMPT_SECONDS,
+    hard_timeout_seconds: float | None = None,
     adopt: bool | None = None,
     registry: Registry = process_registry,
 ) -> Decorator: ...
@@ -71,7 +71,7 @@ def task(
     version: str = "1",
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
-    hard_timeout_seconds: float = DEFAULT_ATTEMPT_SECONDS,
+    hard_timeout_seconds: float | None = None,
     adopt: bool | None = None,
     registry: Registry = process_registry,
 ) -> Any:
@@ -82,7 +82,8 @@ def task(
     first parameter annotated TaskContext gets the context and is no argument.
     Raise `version` when old jobs must not run on new code. `adopt` lets plain
     Celery producers start the task (None: as the settings say). The retry
-    policy defaults to five attempts, the hard limit to one hour.
+    policy defaults to five attempts; limits that are None are the settings' own
+    (HOLDFAST_SOFT_TIMEOUT_SECONDS, HOLDFAST_HARD_TIMEOUT_SECONDS).
 
     Raises InvalidTask: the handler cannot be called from JSON, or its name is taken.
     """
@@ -114,7 +115,7 @@ def read_spec(
     version: str = "1",
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
-    hard_timeout_seconds: float = DEFAULT_ATTEMPT_SECONDS,
+    hard_timeout_seconds: float | None = None,
     adopt: bool | None = None,
 ) -> TaskSpec:
     """Read what is to be known of a handler. Raises InvalidTask."""
@@ -168,10 +169,11 @@ def _takes_context(handler: Handler, hints: Mapping[str, object]) -> bool:
     return True
 
 
-def _check_limits(name: str, soft_seconds: float | None, hard_seconds: float) -> None:
-    if not (math.isfinite(hard_seconds) and hard_seconds > 0):
+def _check_limits(name: str, soft_seconds: float | None, hard_seconds: float | None) -> None:
+    if hard_seconds is not None and not (math.isfinite(hard_seconds) and hard_seconds > 0):
         raise InvalidTask(detail=f"{name}: hard_timeout_seconds is {hard_seconds}, and must be more than 0")
-    if soft_seconds is not None and not 0 < soft_seconds <= hard_seconds:
+    most = math.inf if hard_seconds is None else hard_seconds
+    if soft_seconds is not None and not 0 < soft_seconds <= most:
         raise InvalidTask(
-            detail=f"{name}: soft_timeout_seconds is {soft_seconds}, not from 0 to the hard {hard_seconds}"
+            detail=f"{name}: soft_timeout_seconds is {soft_seconds}, not from 0 to the hard {most}"
         )

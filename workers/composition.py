@@ -193,6 +193,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         lease_seconds=settings.lease_seconds,
         unsure_limit_seconds=settings.unsure_limit_seconds,
         grace_seconds=settings.shutdown_grace_seconds,
+        soft_timeout_seconds=settings.soft_timeout_seconds,
         hard_timeout_seconds=settings.hard_timeout_seconds,
         result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,

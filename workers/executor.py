@@ -24,7 +24,7 @@ from holdfast.jobs.events import (
     ServiceFailed,
 )
 from holdfast.jobs.failure import Failure
-from holdfast.jobs.job import Settled, Settlement
+from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, Job, Settled, Settlement
 from holdfast.jobs.outcome import Completed, Outcome, Quarantine
 from holdfast.jobs.signals import Signal
 from holdfast.jobs.state import JobState, QuarantineReason
@@ -51,6 +51,25 @@ class Watcher(Protocol):
     ) -> None:
         """Tell how it ended; `result` None is a hand-back, `settled` None a lost lease."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an attempt may take where neither the job nor its task says it; in seconds."""
+
+    soft_seconds: float | None = None
+    hard_seconds: float = DEFAULT_ATTEMPT_SECONDS
+
+    def soft(self, job: Job, spec: TaskSpec) -> float | None:
+        """Return when the handler is cancelled, None for never."""
+        return job.soft_timeout_seconds or spec.soft_timeout_seconds or self.soft_seconds
+
+    def hard(self, job: Job, spec: TaskSpec) -> float:
+        """Return when the attempt ends."""
+        return job.hard_timeout_seconds or spec.hard_timeout_seconds or self.hard_seconds
+
+
+DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,7 @@ class Executor:
         clock: Clock,
         watcher: Watcher,
         on_abandoned: Callable[[RunningAttempt], object],
+        limits: Limits = DEFAULT_LIMITS,
         result_largest_bytes: int = LARGEST_BYTES,
     ) -> None:
         """Run with these collaborators; `on_abandoned` hears of handlers that outlive their hard limit."""
@@ -96,6 +116,7 @@ class Executor:
         self._clock = clock
         self._watcher = watcher
         self._on_abandoned = on_abandoned
+        self._limits = limits
         self._result_largest_bytes = result_largest_bytes
 
     async def run(self, attempt: RunningAttempt) -> None:
@@ -142,7 +163,7 @@ class Executor:
     async def _run_handler(
         self, attempt: RunningAttempt, spec: TaskSpec, arguments: dict[str, Any]
     ) -> object:
-        hard = _hard_limit(attempt, spec)
+        hard = self._limits.hard(attempt.claim.job, spec)
         context = TaskContext.of(
             attempt.claim,
             spec,
@@ -157,7 +178,7 @@ class Executor:
             else partial(spec.handler, **arguments)
         )
         ending = self._on_loop(attempt, call) if spec.is_async else self._on_thread(attempt, call)
-        soft = attempt.claim.job.soft_timeout_seconds or spec.soft_timeout_seconds
+        soft = self._limits.soft(attempt.claim.job, spec)
         if soft is not None and soft < hard:
             await asyncio.wait({ending}, timeout=soft)
             if not ending.done():
@@ -195,7 +216,7 @@ class Executor:
             except (SystemExit, KeyboardInterrupt) as error:
                 raise _HandlerExit(repr(error)) from error
             except StopIteration as error:
-                # A future of asyncio refuses it, and would never end; a coroutine does the same by itself.
+                # A coroutine does the same by itself; before 3.11.7 asyncio's future refuses it, never ends.
                 raise RuntimeError("the handler raised StopIteration") from error
 
         context = contextvars.copy_context()
@@ -215,10 +236,11 @@ class Executor:
                 return outcome.Cancel(reason="cancelled while it ran")
             if why is Interrupt.DRAIN:
                 return _Handed()
-            error = _timed_out(attempt, spec, error)
+            limit = self._limits.soft(attempt.claim.job, spec) or self._limits.hard(attempt.claim.job, spec)
+            error = _timed_out(attempt, limit, error)
         try:
             return decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
-        except Exception as fault:  # noqa: BLE001 -- an exception whose own text cannot be read is judged all the same
+        except Exception as fault:  # noqa: BLE001 -- its own text may be what fails
             failure = Failure(type=type(error).__qualname__, message=f"cannot be described: {fault!r}")
             return Quarantine(QuarantineReason.PERMANENT, failure)
 
@@ -273,10 +295,6 @@ class Executor:
         self._watcher.ended(attempt, result, settled, seconds)
 
 
-def _hard_limit(attempt: RunningAttempt, spec: TaskSpec) -> float:
-    return attempt.claim.job.hard_timeout_seconds or spec.hard_timeout_seconds
-
-
 def _judge_value(spec: TaskSpec, value: object, largest_bytes: int) -> Outcome:
     try:
         return Completed(spec.result.encode(value, largest_bytes=largest_bytes))
@@ -304,9 +322,8 @@ def _as_written(verdict: "Outcome | _Handed | _Lost", settled: Settled | None) -
             return verdict
 
 
-def _timed_out(attempt: RunningAttempt, spec: TaskSpec, error: BaseException) -> AttemptTimeout:
-    soft = attempt.claim.job.soft_timeout_seconds or spec.soft_timeout_seconds or _hard_limit(attempt, spec)
-    timeout = AttemptTimeout(job_id=attempt.lease.job_id, detail=f"stopped after {soft:g} s")
+def _timed_out(attempt: RunningAttempt, limit_seconds: float, error: BaseException) -> AttemptTimeout:
+    timeout = AttemptTimeout(job_id=attempt.lease.job_id, detail=f"stopped after {limit_seconds:g} s")
     timeout.__cause__ = error
     return timeout
 

@@ -25,7 +25,7 @@ from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import Heartbeat
 from holdfast.workers.celery_view import CeleryView
 from holdfast.workers.census import birth_of_self
-from holdfast.workers.executor import Executor
+from holdfast.workers.executor import Executor, Limits
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
 from holdfast.workers.intake import Adopter, Intake
@@ -57,6 +57,7 @@ class WorkerConfig:
     lease_seconds: float
     unsure_limit_seconds: float
     grace_seconds: float
+    soft_timeout_seconds: float | None
     hard_timeout_seconds: float
     result_largest_bytes: int
     reconnect_longest_seconds: float
@@ -131,6 +132,7 @@ class Runtime:
             clock=outfit.clock,
             watcher=self._view(),
             on_abandoned=self._on_abandoned,
+            limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
             result_largest_bytes=config.result_largest_bytes,
         )
         self.loop = LoopThread(clock=outfit.clock, events=outfit.events, task_of=self._task_of)
@@ -176,6 +178,8 @@ class Runtime:
         """Let short work end within the grace, hand the rest back with its attempt, and leave."""
         self.begin_drain()
         if not self.is_started:
+            # It failed to start, or was stopped before.
+            self.loop.stop(CLEAN_UP_SECONDS)
             return
         self.is_started = False
         handed_back = self._drain()
@@ -223,7 +227,8 @@ class Runtime:
         return CeleryView(self._outfit.app, self.hub, hostname=self.config.name, cancel=self.cancel)
 
     def _terms(self) -> ClaimTerms:
-        limits = {task.name: task.spec.hard_timeout_seconds for task in self._outfit.registry}
+        specs = [task.spec for task in self._outfit.registry]
+        limits = {spec.name: limit for spec in specs if (limit := spec.hard_timeout_seconds) is not None}
         return ClaimTerms(self.worker_id, self.config.queues, self.config.hard_timeout_seconds, limits)
 
     def _register(self) -> None:
@@ -321,6 +326,9 @@ class Runtime:
                 await asyncio.sleep(self.config.beat_seconds)
             else:
                 break
+        if self.is_draining:
+            # The heartbeat that the stop waits for is the old one; a new one would outlive it.
+            return
         self._heartbeat = self._new_heartbeat()
         self._heartbeat.start()
         self._start_keeper()

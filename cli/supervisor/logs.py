@@ -50,5 +50,5 @@ def without_frames(lines: Sequence[str]) -> list[str]:
 
 
 def _printable(line: str) -> str:
-    shown = "".join(sign if sign.isprintable() else " " for sign in line.rstrip())
+    shown = "".join(sign if sign.isprintable() else " " for sign in line).rstrip()
     return shown if len(shown) <= _WIDEST else f"{shown[:_WIDEST]}..."

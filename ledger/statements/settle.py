@@ -17,6 +17,7 @@ from sqlalchemy import (
     cast,
     func,
     null,
+    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -241,7 +242,7 @@ class _Verdict:
         over = cast(cast(func.round(SecondsBetween(jobs.c.ends_at, self.next_run_at)), Integer), String)
         asked = self._rows.text("detail")
         return case(
-            (self._cancels, coalesce(jobs.c.cancel_reason, asked)),
+            (or_(self._cancels, self.is_kind("cancel")), coalesce(jobs.c.cancel_reason, asked)),
             (self._lost_too_often, cast(f"its worker was lost {MOST_LOSSES} times in a row", Text)),
             (self._claimed_too_often, cast(f"claimed {MOST_CLAIMS} times without an end", Text)),
             (self._too_late, cast("would miss the deadline by ", Text) + over + cast(" s", Text)),

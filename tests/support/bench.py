@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -158,7 +158,7 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(ledger: Ledger, *, slots: int = 4, clock: FakeClock | None = None) -> AsyncIterator[Bench]:
+async def bench(ledger: Ledger, *, slots: int = 4, clock: FakeClock | None = None) -> AsyncGenerator[Bench, None]:
     """Start a bench and clean it up."""
     made = Bench(ledger, slots=slots, clock=clock)
     made.writer.start()

@@ -52,12 +52,12 @@ def test_pages_show_the_jobs_and_no_secret(tmp_path: Path, sqlite_url: str, redi
     redis_server.flush()
     with platform(tmp_path, broker_url=redis_server.url, database_url=sqlite_url) as held:
         environment = worker_environment(
-            tmp_path, broker_url=redis_server.url, database_url=sqlite_url, flower_password="letmein"
+            tmp_path, broker_url=redis_server.url, database_url=sqlite_url, flower_password="let-me-in-please"
         )
         with FlowerServer(environment) as flower:
             held.worker()
             run_jobs(held)
-            login = "holdfast:letmein"
+            login = "holdfast:let-me-in-please"
             until(lambda: len(flower.json("/api/tasks", login)) >= 11, what="the events to arrive")
             base = f"http://{login}@127.0.0.1:{flower.port}"
             page = browse(tmp_path, "--dump-dom", f"{base}/tasks")

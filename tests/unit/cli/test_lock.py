@@ -1,6 +1,7 @@
 """Never more than one platform on a data folder."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -36,13 +37,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, folder):
     assert "--data-dir" in error.value.advice
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_refused(tmp_path):
-    """A folder that this user may not write to is refused before anything is started."""
-    tmp_path.chmod(0o500)
-    with pytest.raises(DataFolderUnusable):
-        PlatformLock(tmp_path / "below").take()
-    tmp_path.chmod(0o700)
+def test_a_place_that_nobody_may_write_to_is_refused():
+    """A folder that cannot be made, not even by root, is refused before anything is started."""
+    with pytest.raises(DataFolderUnusable, match="/proc/holdfast"):
+        PlatformLock(Path("/proc/holdfast")).take()
 
 
 def test_giving_back_twice_is_fine(tmp_path):

@@ -14,7 +14,9 @@ ModuleNotFoundError: No module named 'nothing'
 
 def test_an_error_is_shown_without_its_frames():
     """Of a traceback only the line that names the error is shown."""
-    assert ["Starting", "ModuleNotFoundError: No module named 'nothing'"] == without_frames(TRACE.splitlines())
+    assert ["Starting", "ModuleNotFoundError: No module named 'nothing'"] == without_frames(
+        TRACE.splitlines()
+    )
 
 
 def test_only_its_own_life_is_quoted(tmp_path):

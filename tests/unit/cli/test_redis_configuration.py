@@ -40,7 +40,9 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(tmp_path):
         assert first.port != EmbeddedRedis(tmp_path, tmp_path / "log").port
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"port": "x", "password": "y"}', '{"port": 80, "password": "y"}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"port": "x", "password": "y"}', '{"port": 80, "password": "y"}']
+)
 def test_a_broken_address_file_is_replaced(tmp_path, content):
     """Whatever stands in the file, a fresh address is made."""
     (tmp_path / "redis").mkdir()

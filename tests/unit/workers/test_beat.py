@@ -112,6 +112,21 @@ def test_after_its_own_outage_it_judges_nobody(beating, ledger, clock, seen):
     assert [] == of(seen, WorkerDeclaredDead)
 
 
+def test_a_short_outage_of_its_own_begins_the_watch_anew(beating, ledger, clock, seen):
+    """However long the other one was silent before it."""
+    registered(ledger)
+    for _ in range(3):
+        beating.beats(2)
+        clock.advance(LEASE / 4)
+    beating.beats(2)
+    beating.line.before.add("beat")
+    beating.beats(2)
+    clock.advance(LEASE / 4)
+    beating.line.before.clear()
+    beating.beats(3)
+    assert [] == of(seen, WorkerDeclaredDead)
+
+
 def test_after_a_freeze_it_judges_nobody(beating, ledger, clock, seen):
     """A stopped container: no beat failed, and yet our watch has a hole."""
     registered(ledger)

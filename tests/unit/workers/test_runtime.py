@@ -1,0 +1,250 @@
+"""A whole worker in this process, without Celery's part: it starts, dies on paper, comes back, and leaves."""
+
+import asyncio
+import signal
+import threading
+from dataclasses import replace
+
+import pytest
+from celery import Celery
+
+from holdfast.jobs.clock import SystemClock
+from holdfast.jobs.events import JobHandedBack, LeaseWasLost, WorkerDraining, WorkerStarted, WorkerStopped
+from holdfast.jobs.ids import new_job_id
+from holdfast.jobs.job import NewJob
+from holdfast.jobs.state import JobState
+from holdfast.tasks import Registry, task
+from holdfast.tests.support.bench import Unsteady
+from holdfast.tests.support.waiting import until
+from holdfast.workers import gate as gate_module
+from holdfast.workers import leases as leases_module
+from holdfast.workers import runtime as runtime_module
+from holdfast.workers.runtime import Outfit, Runtime, WorkerConfig
+
+CONFIG = WorkerConfig(
+    name="worker-1",
+    version="1",
+    host="here",
+    queues=("default",),
+    slots=4,
+    threads=2,
+    ring_window=8,
+    beat_seconds=0.02,
+    lease_seconds=5.0,
+    unsure_limit_seconds=60.0,
+    grace_seconds=0.05,
+    soft_timeout_seconds=None,
+    hard_timeout_seconds=60.0,
+    result_largest_bytes=1024,
+    reconnect_longest_seconds=1.0,
+)
+
+
+class Nothing:
+    """Stands for the parts that have suites of their own: probes, doorbell, adopter."""
+
+    def start(self):
+        """Start nothing."""
+
+    def stop(self):
+        """Stop nothing."""
+
+    def close(self, timeout_seconds=0.0):
+        """Close nothing."""
+
+
+class Handlers:
+    """The tasks of a worker, and what they wait for."""
+
+    def __init__(self):
+        self.registry = Registry()
+        self.may_end, self.stuck = threading.Event(), threading.Event()
+        self.begun, self.cancelled = [], []
+
+        @task(name="tests.wait", registry=self.registry)
+        async def wait(name: str) -> str:
+            self.begun.append(name)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(name)
+                raise
+            return name
+
+        @task(name="tests.quick", registry=self.registry)
+        async def quick(name: str) -> str:
+            self.begun.append(name)
+            return name
+
+        @task(name="tests.block", registry=self.registry)
+        async def block(name: str) -> str:
+            self.begun.append(name)
+            self.stuck.wait(10.0)
+            return name
+
+
+class Worker:
+    """A runtime, its ledger on a line that can break, and its handlers."""
+
+    def __init__(self, ledger, events, **config):
+        self.ledger, self.line, self.handlers = ledger, Unsteady(ledger), Handlers()
+        app = Celery("runtime", set_as_current=False)
+        self.runtime = Runtime(
+            replace(CONFIG, **config),
+            Outfit(
+                app=app,
+                ledger=self.line.as_ledger(),
+                doorbell=Nothing(),
+                registry=self.handlers.registry,
+                events=events,
+                clock=SystemClock(),
+                adopter=Nothing(),
+                intake=None,
+                services=lambda _: [],
+                probes=lambda _: Nothing(),
+            ),
+        )
+
+    def enqueue(self, task_name, name="a"):
+        """Write a job; the worker finds it by itself."""
+        (answer,) = self.ledger.enqueue([NewJob(new_job_id(), task_name, f'{{"name":"{name}"}}')])
+        return answer.job_id
+
+    def begins(self, count=1):
+        """Wait until so many handlers have begun."""
+        until(lambda: len(self.handlers.begun) >= count, what=f"{count} handlers")
+
+    def state(self, job_id):
+        """Read a job's state."""
+        return self.ledger.job(job_id).state
+
+
+@pytest.fixture
+def worker(ledger, events, monkeypatch):
+    """A worker that has not started; it looks at everything every few milliseconds."""
+    monkeypatch.setattr(gate_module, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(leases_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(runtime_module, "CLEAN_UP_SECONDS", 0.2)
+    made = Worker(ledger, events)
+    yield made
+    made.handlers.stuck.set()
+    made.line.before.clear()
+    made.runtime.stop()
+
+
+def of(seen, kind):
+    """Return the events of a kind."""
+    return [event for event in seen if isinstance(event, kind)]
+
+
+def test_it_registers_runs_and_takes_its_leave(worker, seen):
+    """What it offers stands in the ledger while it lives; afterwards its row is closed."""
+    worker.runtime.start()
+    assert ["worker-1"] == [row.name for row in worker.ledger.workers()]
+    assert worker.handlers.registry.names() == sorted(offer.task for offer in worker.ledger.offers())
+    job = worker.enqueue("tests.quick")
+    until(lambda: worker.state(job) is JobState.COMPLETED, what="a result")
+    worker.runtime.stop()
+    worker.runtime.stop()
+    assert [] == worker.ledger.workers()
+    kinds = [type(event) for event in seen if type(event) in (WorkerStarted, WorkerDraining, WorkerStopped)]
+    assert [WorkerStarted, WorkerDraining, WorkerStopped] == kinds
+
+
+def test_a_drain_hands_back_what_does_not_end_in_time(worker, seen):
+    """With its attempt, and told; nothing new begins."""
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    worker.runtime.begin_drain()
+    late = worker.enqueue("tests.quick")
+    worker.runtime.stop()
+    row = worker.ledger.job(job)
+    assert (JobState.AVAILABLE, 0) == (row.state, row.attempt)
+    assert JobState.AVAILABLE == worker.state(late)
+    assert [job] == [event.job_id for event in of(seen, JobHandedBack)]
+    assert [1] == [event.handed_back for event in of(seen, WorkerStopped)]
+
+
+def test_it_is_stopped_before_it_started(worker):
+    """A worker that failed to start leaves nothing."""
+    worker.runtime.stop()
+    assert [] == worker.ledger.workers()
+
+
+def test_a_worker_that_was_declared_dead_comes_back_as_somebody_new(worker, seen):
+    """Its handlers lose their leases and are cancelled; under the new id it claims again (B3)."""
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    old = worker.runtime.worker_id
+
+    def declare_dead():
+        rows = [row for row in worker.ledger.workers() if row.id == old]
+        return worker.ledger.declare_dead(old, rows[0].beat_seq)
+
+    until(declare_dead, what="a beat that is seen")
+    until(lambda: worker.handlers.cancelled, what="the end of the handler")
+    until(lambda: [row.id for row in worker.ledger.workers()] not in ([], [old]), what="a new row")
+    assert old != worker.runtime.worker_id
+    assert JobState.RUNNING == worker.state(job), "nothing was written under the lost lease"
+    assert ["declared dead"] == [event.where for event in of(seen, LeaseWasLost)]
+    worker.ledger.rescue(10)
+    worker.begins(2)
+    assert worker.runtime.worker_id == worker.ledger.job(job).worker_id
+
+
+def test_an_outage_cancels_nobody(worker):
+    """What runs goes on, nothing begins, and afterwards everything goes on where it was (B7)."""
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    worker.line.before |= {"beat", "claim", "held", "settle"}
+    until(lambda: worker.runtime.gate.is_suspended, what="a missed beat")
+    quick = worker.enqueue("tests.quick", "b")
+    beats = worker.line.count("beat")
+    until(lambda: worker.line.count("beat") > beats + 3, what="further beats")
+    assert ([], ["a"]) == (worker.handlers.cancelled, worker.handlers.begun)
+    worker.line.before.clear()
+    until(lambda: worker.state(quick) is JobState.COMPLETED, what="the end of the outage")
+    assert (JobState.RUNNING, []) == (worker.state(job), worker.handlers.cancelled)
+
+
+def test_after_its_patience_an_outage_cancels(ledger, events, monkeypatch):
+    """Somebody may have the jobs by then: they are interrupted, and nothing is written."""
+    monkeypatch.setattr(gate_module, "QUIET_SECONDS", 0.01)
+    worker = Worker(ledger, events, unsure_limit_seconds=0.05)
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    worker.line.before |= {"beat", "claim", "held", "settle"}
+    until(lambda: worker.handlers.cancelled, what="the end of patience")
+    assert JobState.RUNNING == worker.state(job)
+    worker.line.before.clear()
+    worker.runtime.stop()
+
+
+def test_a_blocked_loop_does_not_hold_the_shutdown_for_ever(worker):
+    """The job keeps its lease, and the worker its row: the death of the process frees both."""
+    worker.runtime.start()
+    job = worker.enqueue("tests.block")
+    worker.begins()
+    worker.runtime.stop()
+    assert JobState.RUNNING == worker.state(job)
+    assert ["worker-1"] == [row.name for row in worker.ledger.workers()]
+
+
+def test_an_abandoned_handler_ends_the_process_after_the_others(worker, monkeypatch):
+    """It takes no new jobs, and goes by SIGTERM as soon as nothing else runs (B17)."""
+    killed = []
+    monkeypatch.setattr(runtime_module.os, "kill", lambda pid, number: killed.append(number))
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    attempt = worker.runtime.gate.running[job]
+    worker.runtime.loop.call(lambda: worker.runtime._on_abandoned(attempt))  # noqa: SLF001 -- a second is long
+    until(lambda: not worker.runtime.gate.has_room(), what="a closed gate")
+    assert [] == killed
+    worker.ledger.cancel(job)
+    until(lambda: killed, what="the end of the others")
+    assert [signal.SIGTERM] == killed
