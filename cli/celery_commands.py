@@ -6,7 +6,7 @@ command is wrapped into one of Celery's click and gets its arguments untouched.
 """
 
 import importlib
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -46,4 +46,4 @@ holdfast = Commands("holdfast", help="Jobs, platform and health: the commands of
 
 def _ours() -> Any:  # noqa: ANN401 -- a group of typer's own click
     main = importlib.import_module("holdfast.cli.main")
-    return cast("Any", main.get_command(main.app))
+    return main.get_command(main.app)

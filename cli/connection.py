@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +26,7 @@ class Connected:
 
 
 @contextmanager
-def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+def opened_ledger(settings: Settings) -> Generator[Ledger]:
     """Connect to the ledger alone, to read or steer. Raises LedgerUnavailable or SchemaMismatch."""
     ledger = connect(settings.ledger_config(_NAME))
     try:
@@ -36,7 +36,7 @@ def opened_ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 @contextmanager
-def connected(settings: Settings) -> Iterator[Connected]:
+def connected(settings: Settings) -> Generator[Connected]:
     """Connect to ledger and broker, to enqueue. Raises SettingsError when no embedded broker runs."""
     with producer.connect(settings) as client, opened_ledger(settings) as ledger:
         yield Connected(ledger, client)

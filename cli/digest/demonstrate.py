@@ -1,6 +1,6 @@
 """The demo: a platform of its own, a digest on it, the top of the report, and everything stopped again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class _Stage:
 
 
 @contextmanager
-def _a_platform(settings: Settings, console: Console, signals: StopSignals) -> Iterator[_Stage]:
+def _a_platform(settings: Settings, console: Console, signals: StopSignals) -> Generator[_Stage]:
     """Use the platform that runs on the data folder, or start one and stop it at the end."""
     environment = {f"HOLDFAST_{name.upper()}": value for name, value in SETTINGS.items()}
     platform = Platform(settings, Plan(environment=environment), signals, _ignore)

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -129,7 +129,7 @@ class LiveView(DigestView):
 
 
 @contextmanager
-def a_view(console: Console, *, is_quiet: bool = False) -> Iterator[DigestView]:
+def a_view(console: Console, *, is_quiet: bool = False) -> Generator[DigestView]:
     """Give the view that fits; what it drew last stays."""
     if is_quiet:
         yield QuietView()

@@ -92,5 +92,5 @@ class CommandLine:
 def is_alive(process: psutil.Process) -> bool:
     """Tell whether a process still runs; what only waits to be collected does not."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False

@@ -20,6 +20,7 @@ QUICK = {"HOLDFAST_BEAT_SECONDS": "0.5", "HOLDFAST_LEASE_SECONDS": "2", "HOLDFAS
 
 @pytest.fixture
 def folder(tmp_path):
+    """A working directory with documents to digest."""
     require(redis_binary(), "redis-server on PATH, or the extra `local`")
     documents = tmp_path / "documents"
     documents.mkdir()

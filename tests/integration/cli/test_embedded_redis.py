@@ -16,6 +16,7 @@ from holdfast.tests.support.waiting import until
 
 @pytest.fixture(params=["plain", "with blanks 'and' \"quotes\"", "long" * 40])
 def folder(tmp_path, request):
+    """A data folder with an ordinary, an odd and a long name."""
     require(redis_binary(), "redis-server on PATH, or the extra `local`")
     made = tmp_path / request.param
     made.mkdir()
@@ -24,13 +25,14 @@ def folder(tmp_path, request):
 
 @pytest.fixture
 def supervisor():
+    """A supervisor that stops what it started."""
     made = Supervisor(lambda _: None)
     yield made
     made.stop()
 
 
 def test_it_keeps_its_data_on_any_folder(folder, supervisor):
-    """It starts on paths with blanks and quotes and on very long ones, and keeps what it had when it is killed."""
+    """It starts on odd and very long paths, and keeps what it had when it is killed."""
     server = EmbeddedRedis(folder, folder / "redis.log")
     pid = supervisor.start(server.spec())
     server.wait_until_ready(lambda: False, never)

@@ -28,11 +28,13 @@ time.sleep(300)  # the child's work
 
 @pytest.fixture
 def notices():
+    """What the supervisor told."""
     return []
 
 
 @pytest.fixture
 def supervisor(notices):
+    """A supervisor that stops what it started."""
     made = Supervisor(notices.append)
     yield made
     made.stop(must_hurry=lambda: True)

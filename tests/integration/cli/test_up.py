@@ -39,6 +39,7 @@ SETTINGS = {
 
 @pytest.fixture
 def folder(tmp_path):
+    """A user's project, on a path with a blank."""
     require(redis_binary(), "redis-server on PATH, or the extra `local`")
     made = tmp_path / "a project"
     made.mkdir()
@@ -73,7 +74,7 @@ def test_a_job_runs_beside_it_and_nothing_is_left_at_the_end(folder):
 
 
 def test_a_second_one_is_refused(folder):
-    """On the same data folder a second platform is refused with exit code 2, and the first is not disturbed."""
+    """On the same data folder a second platform is refused with 2, and the first is not disturbed."""
     with _up(folder) as up:
         up.until_said("Ctrl-C stops everything")
         second = _holdfast(folder, "up")

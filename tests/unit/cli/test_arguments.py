@@ -28,7 +28,7 @@ def test_values_are_read_as_they_are_meant(text, pairs, expected):
 
 
 @pytest.mark.parametrize(
-    "text,pairs", [("{", []), ("[1]", []), ("5", []), (None, ["novalue"]), (None, ["=x"])]
+    ("text", "pairs"), [("{", []), ("[1]", []), ("5", []), (None, ["novalue"]), (None, ["=x"])]
 )
 def test_nonsense_is_refused(text, pairs):
     """What is no object and no name=value gets an error that says what to write."""

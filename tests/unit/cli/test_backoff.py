@@ -13,7 +13,7 @@ def _deaths(*lives):
 
 
 @pytest.mark.parametrize(
-    "lives,pause_seconds",
+    ("lives", "pause_seconds"),
     [((1.0,), 0.2), ((1.0, 1.0), 0.4), ((1.0,) * 4, 1.6), ((1.0,) * 7, 10.0), ((1.0,) * 500, 10.0)],
 )
 def test_the_pause_doubles_and_has_an_end(lives, pause_seconds):

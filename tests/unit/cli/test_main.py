@@ -8,8 +8,8 @@ from holdfast.cli import main as command_line
 from holdfast.cli.celery_commands import holdfast as celery_group
 
 COMMANDS = [
-    "demo", "digest", "up", "worker", "flower", "migrate", "enqueue", "tasks", "job", "cancel", "doctor", "health",
-    "probe",
+    "demo", "digest", "up", "worker", "flower", "migrate", "enqueue", "tasks", "job", "cancel", "doctor",
+    "health", "probe",
 ]  # fmt: skip
 
 

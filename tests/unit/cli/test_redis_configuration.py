@@ -16,7 +16,7 @@ def _program(monkeypatch):
     monkeypatch.setattr(embedded_redis, "redis_binary", lambda: "/usr/bin/true")
 
 
-@pytest.mark.parametrize("text,expected", [("a b", '"a b"'), ('"', '"\\""'), ("a\\b", '"a\\\\b"')])
+@pytest.mark.parametrize(("text", "expected"), [("a b", '"a b"'), ('"', '"\\""'), ("a\\b", '"a\\\\b"')])
 def test_values_are_quoted_as_redis_reads_them(text, expected):
     """A path with blanks, quotes or backslashes is one value."""
     assert expected == quoted(text)

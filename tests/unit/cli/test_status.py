@@ -43,7 +43,9 @@ def test_a_database_that_is_gone_is_said():
     assert "database cannot be reached" in status_line(None, [], 0).plain
 
 
-@pytest.mark.parametrize("seconds,text", [(0.44, "0.4 s"), (59.9, "59.9 s"), (180, "3 min"), (7300, "2 h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4 s"), (59.9, "59.9 s"), (180, "3 min"), (7300, "2 h")]
+)
 def test_durations_are_short(seconds, text):
     """A stretch of time is said in one unit."""
     assert text == duration(seconds)
