@@ -5,9 +5,11 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from holdfast import producer
+from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.ledger import Ledger, connect
 from holdfast.settings import Settings
 from holdfast.tasks.client import Client
@@ -15,6 +17,7 @@ from holdfast.tasks.modules import load_modules
 
 SHIPPED_TASKS: Final = "holdfast.tasks.agents"
 _NAME: Final = "holdfast-cli"
+_SQLITE: Final = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,13 @@ class Connected:
 @contextmanager
 def opened_ledger(settings: Settings) -> Generator[Ledger]:
     """Connect to the ledger alone, to read or steer. Raises LedgerUnavailable or SchemaMismatch."""
-    ledger = connect(settings.ledger_config(_NAME))
+    config = settings.ledger_config(_NAME)
+    if settings.has_embedded_database and not Path(config.url.removeprefix(_SQLITE)).exists():
+        raise LedgerUnavailable(
+            detail=f"there is none in {settings.data_path} yet",
+            hint="Start `holdfast up` in this folder, or name the one that you mean in HOLDFAST_DATA_DIR.",
+        )
+    ledger = connect(config)
     try:
         yield ledger
     finally:
@@ -38,7 +47,8 @@ def opened_ledger(settings: Settings) -> Generator[Ledger]:
 @contextmanager
 def connected(settings: Settings) -> Generator[Connected]:
     """Connect to ledger and broker, to enqueue. Raises SettingsError when no embedded broker runs."""
-    with producer.connect(settings) as client, opened_ledger(settings) as ledger:
+    settings.broker()  # first: without a platform, this is the error that says what to do
+    with opened_ledger(settings) as ledger, producer.connect(settings) as client:
         yield Connected(ledger, client)
 
 

@@ -252,10 +252,7 @@ class Executor:
             case _Lost():
                 return None
             case _Handed():
-                answers = await asyncio.shield(
-                    self._writer.call(lambda ledger: ledger.hand_back([lease], "drain"))
-                )
-                settled = answers[0]
+                settled = await asyncio.shield(self._writer.hand_back(lease, "drain"))
             case _:
                 settled = await asyncio.shield(self._writer.settle(Settlement(lease, verdict)))
         return None if settled.is_lost else settled

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import Claim, ClaimRequest, Settled, Settlement
+from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
 
 T = TypeVar("T")
@@ -87,6 +88,10 @@ class LedgerWriter:
         """Write the end of an attempt. Waits through an outage of the ledger."""
         return cast("Settled", await self._wish("settle", settlement))
 
+    async def hand_back(self, lease: Lease, why: str) -> Settled:
+        """Give a job back unfinished, in one batch with all that are handed back now: a drain has many."""
+        return cast("Settled", await self._wish("hand_back", (lease, why)))
+
     async def call(self, verb: Callable[[Ledger], T]) -> T:
         """Run any other ledger verb on the writer's thread."""
         return cast("T", await self._wish("call", verb))
@@ -117,6 +122,9 @@ class LedgerWriter:
         self._spool = []
         if settles:
             self._settle(settles)
+        returns = [wish for wish in batch if wish.kind == "hand_back"]
+        for why in dict.fromkeys(wish.value[1] for wish in returns):
+            self._hand_back([wish for wish in returns if wish.value[1] == why], why)
         claims = [wish for wish in batch if wish.kind == "claim"]
         for wish in claims:
             self._answer(wish, partial(self._claim, *wish.value))
@@ -147,6 +155,18 @@ class LedgerWriter:
                 _reply(wish, error=error)
             return
         self._pause = 0.0
+        for wish, settled in zip(wishes, answers, strict=True):
+            _reply(wish, value=settled)
+
+    def _hand_back(self, wishes: list[_Wish], why: str) -> None:
+        try:
+            answers = self._ledger.hand_back([wish.value[0] for wish in wishes], why)
+        except Exception as error:  # noqa: BLE001 -- those who asked must hear of it, and the writer goes on
+            if isinstance(error, LedgerUnavailable):
+                self._on_unavailable(error)
+            for wish in wishes:
+                _reply(wish, error=error)
+            return
         for wish, settled in zip(wishes, answers, strict=True):
             _reply(wish, value=settled)
 

@@ -16,6 +16,7 @@ def worker(context: typer.Context) -> None:
     limits come from the settings (`holdfast doctor` shows them).
     """
     settings = load()
+    settings.broker()  # before Celery looks, whose error would be a traceback
     argv = worker_argv(name=f"holdfast-{os.getpid()}@{socket.gethostname()}", log_level=settings.log_level)
     # Later options win, so what the user says stands.
     os.execv(argv[0], [*argv, *context.args])  # noqa: S606 -- our own interpreter, no shell

@@ -96,18 +96,19 @@ def _say_hello(console: Console, settings: Settings, wanted: Wanted, platform: P
     say(console, f"  broker     {where}")
     say(console, f"  database   {masked(settings.resolved_database_url())}")
     slots = wanted.slots or settings.worker_slots
-    say(console, f"  workers    {wanted.workers} with {slots:,} slots each; logs in {platform.log_dir}")
+    say(console, f"  workers    {wanted.workers} with {slots:,} slots each")
+    say(console, f"  logs       {platform.log_dir}")
     if platform.flower is not None:
         access = platform.flower
         say(console, f"  Flower     {access.url} (user {access.user}, password {access.password})")
-    say(console, "  enqueue    holdfast enqueue TASK --arg name=value, in this folder;")
-    say(console, f"             elsewhere with HOLDFAST_DATA_DIR={settings.data_path}")
+    say(console, "  enqueue    holdfast enqueue TASK --arg name=value")
+    say(console, f"  elsewhere  HOLDFAST_DATA_DIR={settings.data_path}")
     say(console, "Ctrl-C stops everything and loses nothing.", "dim")
 
 
 def _stop(console: Console, platform: Platform, signals: StopSignals) -> None:
     if signals.is_requested():
-        say(console, "Stopping; running jobs are handed back (Ctrl-C again: do not wait for them)", "dim")
+        say(console, "Stopping; what runs is handed back (Ctrl-C again: at once)", "dim")
     platform.stop()
     if signals.is_requested():
-        say(console, "Stopped. What was enqueued is in the ledger and goes on at the next start.", "dim")
+        say(console, "Stopped. What is left goes on at the next start.", "dim")

@@ -15,6 +15,8 @@ from holdfast.settings import Origin, Settings
 WORKER_RANK: Final = 1
 GRACE_SECONDS: Final = 3.0
 """How long running jobs may end when the platform stops, unless the settings say otherwise."""
+LEADER_SECONDS: Final = 5.0
+"""How long a leader may be silent, likewise: on one machine a killed worker is replaced at once."""
 LEAVE_SECONDS: Final = 10.0
 """What a worker needs beyond the grace: handlers clean up, the ledger is written, the broker is left."""
 
@@ -77,6 +79,7 @@ def _worker_spec(settings: Settings, plan: Plan, log_dir: Path, number: int) -> 
     environment = {
         **_common(settings, plan),
         "HOLDFAST_SHUTDOWN_GRACE_SECONDS": f"{grace:g}",
+        "HOLDFAST_LEADER_SECONDS": f"{_leader_seconds(settings):g}",
         "HOLDFAST_PROBE_PORT": str(_probe_port(settings, number)),
         "HOLDFAST_PROBE_HEARTBEAT_FILE": str(heartbeat),
     }
@@ -97,8 +100,18 @@ def _common(settings: Settings, plan: Plan) -> dict[str, str]:
 
 
 def _grace_seconds(settings: Settings) -> float:
-    is_default = settings.source_of("shutdown_grace_seconds").origin is Origin.DEFAULT
-    return GRACE_SECONDS if is_default else settings.shutdown_grace_seconds
+    return (
+        GRACE_SECONDS if _is_default(settings, "shutdown_grace_seconds") else settings.shutdown_grace_seconds
+    )
+
+
+def _leader_seconds(settings: Settings) -> float:
+    quick = max(LEADER_SECONDS, 3 * settings.sweep_seconds)  # a leader must not change with each round
+    return quick if _is_default(settings, "leader_seconds") else settings.leader_seconds
+
+
+def _is_default(settings: Settings, field_name: str) -> bool:
+    return settings.source_of(field_name).origin is Origin.DEFAULT
 
 
 def _probe_port(settings: Settings, number: int) -> int:

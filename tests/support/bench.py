@@ -158,7 +158,9 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(ledger: Ledger, *, slots: int = 4, clock: FakeClock | None = None) -> AsyncGenerator[Bench, None]:
+async def bench(
+    ledger: Ledger, *, slots: int = 4, clock: FakeClock | None = None
+) -> AsyncGenerator[Bench, None]:
     """Start a bench and clean it up."""
     made = Bench(ledger, slots=slots, clock=clock)
     made.writer.start()

@@ -15,7 +15,7 @@ from holdfast.tests.support.servers import require
 from holdfast.tests.support.waiting import until
 
 READY = "workers 1/1 up"
-QUICK = {"HOLDFAST_BEAT_SECONDS": "0.5", "HOLDFAST_LEASE_SECONDS": "2", "HOLDFAST_LEADER_SECONDS": "2"}
+QUICK = {"HOLDFAST_BEAT_SECONDS": "0.5", "HOLDFAST_LEASE_SECONDS": "2", "HOLDFAST_LEADER_SECONDS": "3"}
 
 
 @pytest.fixture

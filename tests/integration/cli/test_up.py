@@ -33,7 +33,7 @@ SETTINGS = {
     "HOLDFAST_TASK_MODULES": "mine",
     "HOLDFAST_BEAT_SECONDS": "0.5",
     "HOLDFAST_LEASE_SECONDS": "2",
-    "HOLDFAST_LEADER_SECONDS": "2",
+    "HOLDFAST_LEADER_SECONDS": "3",
 }
 
 
@@ -104,7 +104,7 @@ def test_a_killed_worker_comes_back_and_the_work_goes_on(folder):
 
 
 def test_a_killed_supervisor_leaves_no_orphan(folder):
-    """SIGKILL of `up` ends broker and worker, too; the next `up` on the folder starts as if nothing had been."""
+    """SIGKILL of `up` ends broker and worker, too; the next `up` on the folder starts as ever."""
     with _up(folder) as up:
         up.until_said(READY)
         children = up.children()
@@ -138,7 +138,7 @@ def test_ctrl_c_at_any_moment_ends_everything(folder, moment):
 
 
 def test_a_worker_that_cannot_start_is_explained(folder):
-    """A task module that cannot be imported is named with file and line; when it is mended the worker comes."""
+    """A module that cannot be imported is named with file and line; once mended the worker comes."""
     (folder / "mine.py").write_text("raise RuntimeError('mend me')")
     with _up(folder, "--reload") as up:
         up.until_said("3 times in a row", timeout_seconds=60)

@@ -9,7 +9,7 @@ SCHEMA = {"properties": {"name": {"type": "string"}, "count": {"type": "integer"
 
 
 @pytest.mark.parametrize(
-    "text,pairs,expected",
+    ("text", "pairs", "expected"),
     [
         (None, [], {}),
         ('{"count": 1}', [], {"count": 1}),

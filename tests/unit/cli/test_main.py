@@ -69,3 +69,9 @@ def test_help_and_version_are_no_errors(capsys):
     assert not _run("--help")
     assert not _run("--version")
     assert "holdfast 0." in capsys.readouterr().out
+
+
+def test_a_folder_without_a_platform_says_so(capsys):
+    """Asking for a job where no ledger is names the folder and the way to one."""
+    assert 2 == _run("job", "x")
+    assert "HOLDFAST_DATA_DIR" in capsys.readouterr().err

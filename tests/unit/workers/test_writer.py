@@ -65,6 +65,50 @@ def test_settlements_that_wait_together_are_one_batch(ledger):
     asyncio.run(main())
 
 
+def test_jobs_that_are_handed_back_together_are_one_batch(ledger):
+    """A drain hands a thousand jobs back in a few commits, not in a thousand."""
+
+    async def main():
+        async with writing(ledger) as (writer, line, _):
+            leases = [claim.lease for claim in claims(ledger, 5)]
+            line.flow.clear()
+            held = asyncio.ensure_future(writer.call(lambda one: one.epoch()))
+            await turns(lambda: line.count("epoch"))
+            answers = [asyncio.ensure_future(writer.hand_back(lease, "drain")) for lease in leases]
+            other = asyncio.ensure_future(writer.hand_back(a_lease(), "another reason"))
+            await asyncio.sleep(0)
+            line.flow.set()
+            await held
+            settled = await asyncio.gather(*answers)
+            assert leases == [one.lease for one in settled]
+            assert {JobState.AVAILABLE} == {one.state for one in settled}
+            assert (await other).is_lost
+            assert [5, 1] == [len(batch) for batch, _ in line.asked("hand_back")]
+
+    asyncio.run(main())
+
+
+def test_a_hand_back_that_fails_is_told(ledger):
+    """The one who asked decides; an outage is known to the gate."""
+
+    async def main():
+        async with writing(ledger) as (writer, line, told):
+            (claim,) = claims(ledger, 1)
+            line.before.add("hand_back")
+            with pytest.raises(LedgerUnavailable):
+                await writer.hand_back(claim.lease, "drain")
+            assert 1 == len(told)
+            line.before.clear()
+            line.errors["hand_back"] = ValueError("a bug of ours")
+            with pytest.raises(ValueError, match="bug"):
+                await writer.hand_back(claim.lease, "drain")
+            assert 1 == len(told)
+            line.errors.clear()
+            assert JobState.AVAILABLE == (await writer.hand_back(claim.lease, "drain")).state
+
+    asyncio.run(main())
+
+
 def test_a_batch_has_an_end(ledger, monkeypatch):
     """More than a batch of wishes is written in several, and all are answered."""
     monkeypatch.setattr(writer_module, "MOST_IN_A_BATCH", 4)
