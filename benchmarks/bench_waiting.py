@@ -42,7 +42,7 @@ BARE.conf.update(
 @BARE.task(name="bare.wait")
 def bare_wait(seconds: float, path: str) -> None:
     """Sleep, then leave a byte, since bare Celery has no result here."""
-    time.sleep(seconds)
+    time.sleep(seconds)  # noqa: TID251 -- what bare Celery offers to a job that waits
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(descriptor, b".")
     os.close(descriptor)
@@ -72,26 +72,30 @@ class PeakMemory:
 
 def holdfast_round(jobs: int) -> dict[str, float]:
     """Run one round of ours on a fresh broker and a fresh SQLite ledger."""
-    with tempfile.TemporaryDirectory() as folder, RedisServer(appendonly=True) as redis:
-        with platform(Path(folder), broker_url=redis.url, database_url=f"sqlite:///{folder}/ledger.db") as made:
-            worker = made.worker(worker_slots=jobs, beat_seconds=5.0, lease_seconds=20.0, log_level="warning")
-            memory = PeakMemory(worker.pid)
-            started = time.perf_counter()
-            handles = sample_tasks.wait.enqueue_many_sync([(SECONDS,)] * jobs)
-            enqueued = time.perf_counter()
-            ids = [handle.id for handle in handles]
-            until(
-                lambda: sum(c.count for c in made.ledger.counts() if c.state is JobState.COMPLETED) == jobs,
-                timeout_seconds=120,
-            )
-            ended = time.perf_counter()
-            assert all(job.attempt == 1 for job in made.jobs(ids))
-            return {
-                "wall_s": ended - started,
-                "enqueue_s": enqueued - started,
-                "idle_pss_mb": memory.idle,
-                "peak_pss_mb": memory.stop(),
-            }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RedisServer(appendonly=True) as redis,
+        platform(Path(folder), broker_url=redis.url, database_url=f"sqlite:///{folder}/ledger.db") as made,
+    ):
+        worker = made.worker(worker_slots=jobs, beat_seconds=5.0, lease_seconds=20.0, log_level="warning")
+        memory = PeakMemory(worker.pid)
+        started = time.perf_counter()
+        handles = sample_tasks.wait.enqueue_many_sync([(SECONDS,)] * jobs)
+        enqueued = time.perf_counter()
+        ids = [handle.id for handle in handles]
+        until(
+            lambda: sum(c.count for c in made.ledger.counts() if c.state is JobState.COMPLETED) == jobs,
+            timeout_seconds=120,
+        )
+        ended = time.perf_counter()
+        if any(job.attempt != 1 for job in made.jobs(ids)):
+            raise RuntimeError("a job ran twice")
+        return {
+            "wall_s": ended - started,
+            "enqueue_s": enqueued - started,
+            "idle_pss_mb": memory.idle,
+            "peak_pss_mb": memory.stop(),
+        }
 
 
 def bare_round(jobs: int) -> dict[str, float]:
@@ -99,7 +103,7 @@ def bare_round(jobs: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, RedisServer(appendonly=True) as redis:
         BARE.conf.broker_url = redis.url
         command = [sys.executable, "-m", "celery", "-A", "bench_waiting:BARE", "worker", "-P", "threads",
-                   "-c", str(THREADS), "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]  # fmt: skip
+                   "-c", str(THREADS), "-l", "WARNING", "--without-gossip", "--without-mingle"]  # fmt: skip
         process = subprocess.Popen(
             command, cwd=Path(__file__).parent, env={**os.environ, "BARE_BROKER_URL": redis.url},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -162,7 +166,11 @@ def _pss(pid: int) -> float:
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(values), 2), "least": round(min(values), 2), "most": round(max(values), 2)}
+    return {
+        "median": round(statistics.median(values), 2),
+        "least": round(min(values), 2),
+        "most": round(max(values), 2),
+    }
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class HoldfastApp(Celery):
     plain_queues: tuple[str, ...]
 
     @cached_property
-    def Worker(self) -> Any:  # noqa: N802 -- Celery's name for the class it starts
+    def Worker(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # noqa: N802 -- Celery's name for the class it starts
         """The class of worker programs of this application."""
         return self.subclass_with_self(HoldfastWorker)
 

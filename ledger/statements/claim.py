@@ -101,7 +101,7 @@ def claim(worker_id: str) -> Update:
             fence_incarnation=incarnation,
             fence_counter=jobs.c.fence_counter + 1,
             started_at=Now(),
-            attempt_ends_at=now_plus(_most_seconds() + bindparam(GRACE_SECONDS, type_=Double())),
+            attempt_ends_at=now_plus(_most_seconds() + _grace_seconds()),
             next_ring_at=null(),
             rings=0,
             no_offer_since=null(),
@@ -159,6 +159,10 @@ def _may_run(worker_id: str) -> ColumnElement[bool]:
         ~paused,
         offered,
     )
+
+
+def _grace_seconds() -> ColumnElement[float]:
+    return bindparam(GRACE_SECONDS, type_=Double())
 
 
 def _most_seconds() -> ColumnElement[float]:

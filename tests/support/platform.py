@@ -1,7 +1,7 @@
 """A whole platform on real parts: broker, ledger, client, and workers that tests start and kill."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,17 @@ class Platform:
         # What a plain Celery producer has, and the adapter that reads its results.
         self.app: Celery = make_app(
             "producer",
-            {"broker_url": broker_url, "result_backend": "holdfast.tasks.results:LedgerBackend", "task_ignore_result": False},
+            {
+                "broker_url": broker_url,
+                "result_backend": "holdfast.tasks.results:LedgerBackend",
+                "task_ignore_result": False,
+            },
         )
         self.doorbell = Doorbell(
-            self.app, ledger_id=self.ledger.ledger_id, queue_prefix=PREFIX, quorum=broker_url.startswith("amqp")
+            self.app,
+            ledger_id=self.ledger.ledger_id,
+            queue_prefix=PREFIX,
+            quorum=broker_url.startswith("amqp"),
         )
         self.client = Client(self.ledger, self.doorbell)
         self.workers: list[WorkerServer] = []
@@ -87,7 +94,7 @@ class Platform:
 
 
 @contextlib.contextmanager
-def platform(folder: Path, *, broker_url: str, database_url: str) -> Iterator[Platform]:
+def platform(folder: Path, *, broker_url: str, database_url: str) -> Generator[Platform]:
     """Make a platform for the length of a block."""
     made = Platform(folder, broker_url=broker_url, database_url=database_url)
     try:

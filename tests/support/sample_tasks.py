@@ -36,7 +36,7 @@ async def wait(seconds: float) -> float:
 
 @task(name="sample.witness", retry=QUICK)
 async def witness(ctx: TaskContext, folder: str, name: str, seconds: float = 0.0) -> int:
-    """Leave a mark outside of the platform at the start and at the end of each execution; return the process."""
+    """Leave a mark outside of the platform at the start and the end of each execution."""
     mark(Path(folder), f"{name}.start", f"{ctx.job.id} {ctx.attempt} {os.getpid()}")
     await asyncio.sleep(seconds)
     mark(Path(folder), f"{name}.end", f"{ctx.job.id} {ctx.attempt} {os.getpid()}")
@@ -67,13 +67,20 @@ async def snooze(folder: str, seconds: float) -> str:
     return "rested"
 
 
-@task(name="sample.slow", soft_timeout_seconds=0.2, hard_timeout_seconds=5.0, retry=RetryPolicy(max_attempts=1))
+@task(
+    name="sample.slow", soft_timeout_seconds=0.2, hard_timeout_seconds=5.0, retry=RetryPolicy(max_attempts=1)
+)
 async def slow(seconds: float) -> None:
     """Run past its soft limit."""
     await asyncio.sleep(seconds)
 
 
-@task(name="sample.stubborn", soft_timeout_seconds=0.2, hard_timeout_seconds=1.0, retry=RetryPolicy(max_attempts=1))
+@task(
+    name="sample.stubborn",
+    soft_timeout_seconds=0.2,
+    hard_timeout_seconds=1.0,
+    retry=RetryPolicy(max_attempts=1),
+)
 def stubborn(seconds: float) -> None:
     """Hold a thread past every limit."""
     time.sleep(seconds)  # noqa: TID251 -- a handler that no one can end is the point

@@ -3,20 +3,23 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from holdfast.tests.support.processes import LOOPBACK
 
 
 @contextlib.contextmanager
-def monitored(port: int) -> Iterator[Callable[[], list[str]]]:
+def monitored(port: int) -> Generator[Callable[[], list[str]]]:
     """Collect the commands of a server without password; the function returns what was seen so far."""
     lines: list[str] = []
     with socket.create_connection((LOOPBACK, port)) as connection:
         connection.sendall(b"MONITOR\r\n")
 
         def read() -> None:
-            with contextlib.suppress(OSError), connection.makefile("r", encoding="utf-8", errors="replace") as stream:
+            with (
+                contextlib.suppress(OSError),
+                connection.makefile("r", encoding="utf-8", errors="replace") as stream,
+            ):
                 lines.extend(stream)
 
         reader = threading.Thread(target=read, daemon=True)

@@ -11,7 +11,9 @@ from holdfast.tests.support.processes import Server
 SAMPLE_TASKS = "holdfast.tests.support.sample_tasks"
 
 
-def worker_environment(folder: Path, *, broker_url: str, database_url: str, **settings: object) -> dict[str, str]:
+def worker_environment(
+    folder: Path, *, broker_url: str, database_url: str, **settings: object
+) -> dict[str, str]:
     """Return the settings of a fast test platform; `settings` are lower-case names without the prefix."""
     chosen: dict[str, object] = {
         "broker_url": broker_url,

@@ -233,7 +233,14 @@ def test_unknown_commit_of_a_requeue(ledger, claim, lost_reply):
 def test_indexes_serve(ledger, transactions, statement, index):
     """Claims and sweeps read their own index, also for a backlog that no statistics know of yet."""
     ledger.enqueue([a_new_job() for _ in range(3000)])
-    values = {"rows": "[]", "ids": "[]", "limits": "[]", "default_seconds": 1.0, "grace_seconds": 1.0, "most": 1}
+    values = {
+        "rows": "[]",
+        "ids": "[]",
+        "limits": "[]",
+        "default_seconds": 1.0,
+        "grace_seconds": 1.0,
+        "most": 1,
+    }
     plans = []
 
     @event.listens_for(transactions.engine, "before_cursor_execute", retval=True)

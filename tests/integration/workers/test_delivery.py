@@ -12,10 +12,12 @@ DONE = JobState.COMPLETED
 
 
 def ids_of(handles) -> list[str]:
+    """Return the ids of handles."""
     return [handle.id for handle in handles]
 
 
 def lines(folder: Path, name: str) -> list[str]:
+    """Return what was marked under a name."""
     path = folder / name
     return path.read_text().splitlines() if path.exists() else []
 
@@ -70,8 +72,10 @@ def test_a_flushed_broker_loses_nothing(embedded: Platform, own_redis: RedisServ
     assert all(1 == len(lines(tmp_path, f"j{n}.end")) for n in range(100))
 
 
-def test_a_broker_that_dies_disturbs_no_running_job(embedded: Platform, own_redis: RedisServer, tmp_path: Path):
-    """SIGKILL of the broker with the window partly filled: the same worker goes on, and comes back by itself."""
+def test_a_broker_that_dies_disturbs_no_running_job(
+    embedded: Platform, own_redis: RedisServer, tmp_path: Path
+):
+    """SIGKILL of the broker with the window partly filled: the same worker goes on and comes back."""
     worker = embedded.worker(worker_slots=4)
     running = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"r{n}", 4.0) for n in range(3)])
     until(lambda: embedded.count(ids_of(running), JobState.RUNNING) == 3, what="three running jobs")
@@ -87,14 +91,16 @@ def test_a_broker_that_dies_disturbs_no_running_job(embedded: Platform, own_redi
 
 
 def test_a_full_worker_hoards_no_rings(embedded: Platform):
-    """Worker A is full of long jobs; what is enqueued then starts on worker B within two seconds of its start."""
+    """Worker A is full of long jobs; what comes then starts on worker B within two seconds."""
     embedded.worker(worker_slots=5)
     full = sample_tasks.wait.enqueue_many_sync([(60.0,)] * 5)
     until(lambda: embedded.count(ids_of(full), JobState.RUNNING) == 5, what="a full worker")
     more = sample_tasks.wait.enqueue_many_sync([(60.0,)] * 20)
     embedded.worker(worker_slots=20)
     until(
-        lambda: embedded.count(ids_of(more), JobState.RUNNING) == 20, timeout_seconds=2.0, what="all to start on B"
+        lambda: embedded.count(ids_of(more), JobState.RUNNING) == 20,
+        timeout_seconds=2.0,
+        what="all to start on B",
     )
 
 
@@ -111,7 +117,7 @@ def test_a_cancelled_job_ends_in_any_worker(embedded: Platform):
 
 
 def test_limits_end_what_runs_too_long(embedded: Platform):
-    """A soft limit cancels a coroutine; a thread that outlives the hard limit ends its worker, not the platform."""
+    """A soft limit cancels a coroutine; a thread that outlives the hard one ends its worker alone."""
     worker = embedded.worker()
     slow = sample_tasks.slow.enqueue_sync(30.0)
     embedded.until_all([slow.id], JobState.QUARANTINED)

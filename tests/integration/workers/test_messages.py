@@ -2,7 +2,7 @@
 
 import base64
 import json
-import pickle
+import pickle  # noqa: TID251 -- to be refused
 import uuid
 
 import pytest
@@ -46,6 +46,7 @@ def envelope(
 
 
 def without(message: dict, *names: str) -> dict:
+    """Leave some parts out."""
     return {key: value for key, value in message.items() if key not in names}
 
 
@@ -77,7 +78,9 @@ def bad_messages() -> dict[str, bytes | str]:
         "no delivery tag": {**plain, "properties": {"delivery_info": {}}},
         "delivery info null": {**plain, "properties": {"delivery_tag": "x", "delivery_info": None}},
         "unknown task": envelope(task="nobody.knows"),
-        "eta in the year 9999": envelope(task="plain.multiply", body=[[1, 2], {}, {}], eta="9999-12-31T23:59:59"),
+        "eta in the year 9999": envelope(
+            task="plain.multiply", body=[[1, 2], {}, {}], eta="9999-12-31T23:59:59"
+        ),
         "bad eta": envelope(task="plain.multiply", body=[[1, 2], {}, {}], eta="soon"),
         "a ring of another ledger": envelope(holdfast={"ring": 1, "ledger": "somebody-else"}),
         "a ring without a row": envelope(holdfast={"ring": 1, "ledger": "LEDGER"}),
@@ -92,17 +95,30 @@ def test_no_bad_message_ends_or_wedges_the_worker(embedded: Platform):
     server = redis.Redis.from_url(embedded.broker_url)
     pid = worker.pid
     for name, message in bad_messages().items():
-        text = message.replace(b"LEDGER", embedded.ledger.ledger_id.encode()) if isinstance(message, bytes) else message
-        server.lpush(RINGS, text.replace("LEDGER", embedded.ledger.ledger_id) if isinstance(text, str) else text)
+        text = (
+            message.replace(b"LEDGER", embedded.ledger.ledger_id.encode())
+            if isinstance(message, bytes)
+            else message
+        )
+        server.lpush(
+            RINGS, text.replace("LEDGER", embedded.ledger.ledger_id) if isinstance(text, str) else text
+        )
         canary = sample_tasks.echo.enqueue_sync(name)
         assert name == canary.result_sync(timeout_seconds=5), name
     assert worker.is_running
     assert pid == worker.pid
     until(lambda: server.llen(RINGS) == 0, what="an empty queue")
-    kept = until(lambda: len(embedded.ledger.quarantined_messages(100)) >= 18 and embedded.ledger.quarantined_messages(100))
+    kept = until(
+        lambda: (
+            len(embedded.ledger.quarantined_messages(100)) >= 18 and embedded.ledger.quarantined_messages(100)
+        )
+    )
     assert any(b"{not json" == message.raw for message in kept)
-    assert {QuarantineReason.UNDECODABLE, QuarantineReason.UNKNOWN_TASK} <= {message.reason for message in kept}
-    assert "Re-establishing" not in worker.log and "Trying to reconnect" not in worker.log
+    assert {QuarantineReason.UNDECODABLE, QuarantineReason.UNKNOWN_TASK} <= {
+        message.reason for message in kept
+    }
+    assert "Re-establishing" not in worker.log
+    assert "Trying to reconnect" not in worker.log
 
 
 def test_a_plain_celery_producer_is_served(embedded: Platform):
@@ -135,7 +151,7 @@ def test_celery_options_become_columns(embedded: Platform):
     ],
 )
 def test_what_cannot_be_kept_answers_with_failure(embedded: Platform, options, words):
-    """A message that may not run is quarantined, and its producer's get() ends instead of waiting for ever."""
+    """A message that may not run is quarantined, and its producer's get() ends."""
     embedded.worker()
     producer = Celery(broker=embedded.broker_url)
     result = producer.send_task("sample.echo", **options)
@@ -164,7 +180,10 @@ def test_an_adopted_id_runs_once_even_after_its_row_was_pruned(embedded: Platfor
     changed = json.loads(message)
     changed["body"] = base64.b64encode(json.dumps([[], {"text": "other"}, {}]).encode()).decode()
     server.lpush("celery", json.dumps(changed))
-    until(lambda: [m.reason for m in embedded.ledger.quarantined_messages()] == ["id_reused"], what="the quarantine")
+    until(
+        lambda: [m.reason for m in embedded.ledger.quarantined_messages()] == ["id_reused"],
+        what="the quarantine",
+    )
     assert worker.is_running
 
 

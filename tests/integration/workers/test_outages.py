@@ -18,6 +18,7 @@ from holdfast.tests.support.waiting import until
 
 
 def timed_enqueues(count: int) -> tuple[list[str], list[float]]:
+    """Enqueue one by one; return the ids, and the seconds that each took."""
     ids, seconds = [], []
     for number in range(count):
         started = time.perf_counter()
@@ -27,7 +28,9 @@ def timed_enqueues(count: int) -> tuple[list[str], list[float]]:
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-def test_a_broker_that_is_down_or_frozen_slows_no_producer(embedded: Platform, own_redis: RedisServer, fault: str):
+def test_a_broker_that_is_down_or_frozen_slows_no_producer(
+    embedded: Platform, own_redis: RedisServer, fault: str
+):
     """100 enqueues each take at most 100 ms longer than usual, and the jobs run afterwards."""
     usual = statistics.median(timed_enqueues(30)[1])
     own_redis.kill() if fault == "killed" else own_redis.pause()
@@ -62,11 +65,15 @@ def test_running_jobs_outlive_a_restart_of_the_database(tmp_path: Path, redis_ur
         url = server.url_of(server.create_database())
         with platform(tmp_path, broker_url=redis_url, database_url=url) as held:
             worker = held.worker(lease_seconds=5.0, beat_seconds=0.5)
-            handles = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"j{n}", 2.5) for n in range(10)])
+            handles = sample_tasks.witness.enqueue_many_sync(
+                [(str(tmp_path), f"j{n}", 2.5) for n in range(10)]
+            )
             ids = [handle.id for handle in handles]
             until(lambda: held.count(ids, JobState.RUNNING) == 10, what="ten running jobs")
             server.kill()
-            until(lambda: all((tmp_path / f"j{n}.end").exists() for n in range(10)), what="the handlers to end")
+            until(
+                lambda: all((tmp_path / f"j{n}.end").exists() for n in range(10)), what="the handlers to end"
+            )
             server.start()
             config = LedgerConfig(url=url, schema="holdfast")
             until(lambda: _answers(config), timeout_seconds=20, what="the database")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.rabbitmq
 
 @pytest.fixture
 def rabbit(rabbitmq_server: RabbitMQServer, sqlite_url: str, tmp_path: Path) -> Iterator[Platform]:
-    """A platform on RabbitMQ and SQLite; rings that an earlier test left name another ledger and are dropped."""
+    """A platform on RabbitMQ and SQLite; rings left by an earlier test name another ledger."""
     with platform(tmp_path, broker_url=rabbitmq_server.url, database_url=sqlite_url) as made:
         yield made
 
@@ -54,9 +54,10 @@ def test_a_full_worker_hoards_no_rings_on_rabbitmq(rabbit: Platform):
 
 def test_rabbitmq_may_be_restarted_under_running_jobs(tmp_path: Path, sqlite_url: str):
     """SIGKILL of the broker: running jobs go on, and the worker comes back by itself."""
-    with RabbitMQServer() as server, platform(
-        tmp_path, broker_url=server.url, database_url=sqlite_url
-    ) as held:
+    with (
+        RabbitMQServer() as server,
+        platform(tmp_path, broker_url=server.url, database_url=sqlite_url) as held,
+    ):
         worker = held.worker(worker_slots=4)
         running = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"r{n}", 3.0) for n in range(3)])
         ids = [handle.id for handle in running]
@@ -65,5 +66,7 @@ def test_rabbitmq_may_be_restarted_under_running_jobs(tmp_path: Path, sqlite_url
         held.until_all(ids, JobState.COMPLETED)
         server.start()
         assert "after" == sample_tasks.echo.enqueue_sync("after").result_sync(timeout_seconds=15)
-        until(lambda: worker.log.count("Connected to") >= 2, timeout_seconds=30, what="the worker to reconnect")
+        until(
+            lambda: worker.log.count("Connected to") >= 2, timeout_seconds=30, what="the worker to reconnect"
+        )
         assert all(1 == job.attempt for job in held.jobs(ids))

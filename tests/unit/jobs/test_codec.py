@@ -96,7 +96,8 @@ def test_a_secret_deep_in_a_model_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a":1,"a":2}', "NaN", "[Infinity]", "{", '"\\ud800"', '"\\u0000"', "1e999", b"\xff\xfe", "[" * 2000]
+    "text",
+    ['{"a":1,"a":2}', "NaN", "[Infinity]", "{", '"\\ud800"', '"\\u0000"', "1e999", b"\xff\xfe", "[" * 2000],
 )
 def test_text_that_is_not_strict_json_is_refused(text):
     """Doubled keys, constants, surrogates, NUL, overflow, bad bytes and bottomless nesting do not get in."""

@@ -95,7 +95,9 @@ def test_waits_grow_with_the_attempt(attempt, fraction):
     assert first <= second
 
 
-@pytest.mark.parametrize("wrong", [{"max_attempts": 0}, {"base_seconds": 5, "cap_seconds": 1}, {"unknown_attempts": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_attempts": 0}, {"base_seconds": 5, "cap_seconds": 1}, {"unknown_attempts": 0}]
+)
 def test_a_senseless_policy_is_refused(wrong):
     """The mistake shows at import, not at the first failure."""
     with pytest.raises(ValueError, match="RetryPolicy"):
