@@ -65,7 +65,7 @@ def test_one_shape_per_state(connection, state):
         assert (shape == right) == _takes(connection, {"state": state.value, **row})
 
 
-@pytest.mark.parametrize("target", set(JobState) - {JobState.RUNNING})
+@pytest.mark.parametrize("target", sorted(set(JobState) - {JobState.RUNNING}))
 def test_becoming_has_the_shape(target):
     """The one function for changes of state names every column that depends on the state."""
     named = set(becoming(target))

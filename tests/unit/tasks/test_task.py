@@ -133,7 +133,7 @@ async def _async_generator(number: int):
         functools.partial(_context_second, 1),
         int,
     ],
-    ids=str,
+    ids=["context second", "types at checking only", "generator", "async generator", "partial", "class"],
 )
 def test_what_cannot_be_a_handler_is_refused(handler):
     """The error names the handler and says what to do."""
