@@ -5,6 +5,8 @@ import sys
 
 from holdfast.cli import probe
 
+_INTERRUPTED = 130
+
 
 def main() -> int:
     """Run the command line and return the exit code.
@@ -14,7 +16,11 @@ def main() -> int:
     """
     if sys.argv[1:2] == ["probe"]:
         return probe.main(sys.argv[2:])
-    return int(importlib.import_module("holdfast.cli.main").main() or 0)
+    try:
+        return int(importlib.import_module("holdfast.cli.main").main() or 0)
+    except KeyboardInterrupt:
+        # Ctrl-C while it was still loading.
+        return _INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -28,9 +28,23 @@ class Failure:
         )
         return cls(
             type=name,
-            message=storable_text(str(error))[:LONGEST_MESSAGE],
-            traceback=storable_text("".join(traceback.format_exception(error)))[-LONGEST_TRACEBACK:],
+            message=storable_text(_said_by(error))[:LONGEST_MESSAGE],
+            traceback=storable_text(_trace_of(error))[-LONGEST_TRACEBACK:],
         )
+
+
+def _said_by(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as fault:  # noqa: BLE001 -- an exception whose own text fails must still be told of
+        return f"(its text cannot be read: {type(fault).__qualname__})"
+
+
+def _trace_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 -- as above
+        return "".join(traceback.format_tb(error.__traceback__))
 
 
 def storable_text(text: str) -> str:

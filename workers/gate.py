@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from holdfast.jobs.clock import Clock, random_fraction
 from holdfast.jobs.errors import LeaseLost, LedgerError
-from holdfast.jobs.events import Events, LeaseWasLost, RingDropped
+from holdfast.jobs.events import Events, LeaseWasLost, RingDropped, ServiceFailed
 from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
 from holdfast.jobs.job import Claim, ClaimRequest
 from holdfast.workers.attempt import Interrupt, RunningAttempt
@@ -20,6 +20,7 @@ QUIET_SECONDS: Final = 1.0
 """A worker with a free slot and no ring for so long claims from the ledger directly (B10)."""
 STALE_RING_SECONDS: Final = 60.0
 """A ring that waited so long for a slot is given up, and the ledger rings again (B29)."""
+_LONGEST_ERROR: Final = 500
 
 Run = Callable[[RunningAttempt], Awaitable[None]]
 T = TypeVar("T")
@@ -182,6 +183,11 @@ class Gate:
             self._waiting.extendleft(reversed(tickets))
             self._in_doubt = None
             self.is_suspended = True
+            claims = []
+        except Exception as error:  # noqa: BLE001 -- a fault here must not keep the rings of a whole window
+            self._events.emit(ServiceFailed(service="gate", error=repr(error)[:_LONGEST_ERROR]))
+            for ticket in tickets:
+                ticket.requeue()
             claims = []
         else:
             self._admit(claims, tickets)

@@ -87,12 +87,16 @@ def offered() -> Select[*tuple[Any, ...]]:
 
 
 def lead(role: str, worker_id: str, seconds: float) -> Insert:
-    """Take or keep a role for a time; returns a row if it is ours."""
+    """Take or keep a role for a time; returns a row if it is ours.
+
+    A holder that has left or was declared dead holds nothing.
+    """
+    is_held = exists().where(workers.c.id == leaders.c.worker_id, workers.c.alive)
     statement = insert(leaders).values(role=role, worker_id=worker_id, until=now_plus(seconds))
     return statement.on_conflict_do_update(
         index_elements=["role"],
         set_={"worker_id": statement.excluded.worker_id, "until": statement.excluded.until},
-        where=(leaders.c.worker_id == statement.excluded.worker_id) | (leaders.c.until <= Now()),
+        where=(leaders.c.worker_id == statement.excluded.worker_id) | (leaders.c.until <= Now()) | ~is_held,
     ).returning(leaders.c.role)
 
 

@@ -112,7 +112,8 @@ class EpochWatch:
                     self._on_contact()
                     return False
                 self._witness.remember(connection, now)
-                if now != epoch:
+                # At the first look nobody knows whether there was anything to lose.
+                if now != epoch and self.current is not None:
                     self._events.emit(EpochChanged(epoch=now))
                 epoch = now
         except Exception:  # noqa: BLE001 -- each transport has its own errors; the consumer reports the outage

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from holdfast.jobs.ids import new_worker_id
+from holdfast.jobs.ids import WorkerId
 from holdfast.tests.support.builders import a_worker, an_offer
 
 
@@ -65,9 +65,17 @@ def test_twins(ledger):
     assert [] == ledger.live_twins("same", second.id)
 
 
+def registered(ledger, count: int) -> list[WorkerId]:
+    """Register so many workers."""
+    workers = [a_worker() for _ in range(count)]
+    for worker in workers:
+        ledger.register_worker(worker, [])
+    return [worker.id for worker in workers]
+
+
 def test_one_leader(ledger):
     """A role belongs to one worker until its time is over, and the holder may keep it."""
-    first, second = new_worker_id(), new_worker_id()
+    first, second = registered(ledger, 2)
     assert ledger.lead("stager", first, seconds=60)
     assert not ledger.lead("stager", second, seconds=60)
     assert ledger.lead("rescuer", second, seconds=60)
@@ -75,8 +83,17 @@ def test_one_leader(ledger):
     assert ledger.lead("stager", second, seconds=60)
 
 
+def test_a_leader_that_left_leads_no_more(ledger):
+    """A role whose holder has left or is dead is free at once, whatever time it had left."""
+    first, second = registered(ledger, 2)
+    assert ledger.lead("stager", first, seconds=600)
+    ledger.retire_worker(first)
+    assert ledger.lead("stager", second, seconds=600)
+
+
 def test_leader_race(ledger):
     """Of many that want a role at once, one gets it."""
+    ids = registered(ledger, 6)
     with ThreadPoolExecutor(6) as pool:
-        got = list(pool.map(lambda _: ledger.lead("stager", new_worker_id(), seconds=60), range(6)))
+        got = list(pool.map(lambda one: ledger.lead("stager", one, seconds=60), ids))
     assert 1 == sum(got)
