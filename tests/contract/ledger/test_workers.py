@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from holdfast.jobs.ids import WorkerId
+from holdfast.jobs.ids import WorkerId, new_worker_id
 from holdfast.tests.support.builders import a_worker, an_offer
 
 
