@@ -141,10 +141,10 @@ def test_a_worker_that_cannot_start_is_explained(folder):
     """A module that cannot be imported is named with file and line; once mended the worker comes."""
     (folder / "mine.py").write_text("raise RuntimeError('mend me')")
     with _up(folder, "--reload") as up:
-        up.until_said("3 times in a row", timeout_seconds=60)
+        up.until_said("3 times in a row", timeout_seconds=150)
         up.until_said("mine.py:1")
         (folder / "mine.py").write_text(MODULE)
-        up.until_said(READY, timeout_seconds=60)
+        up.until_said(READY, timeout_seconds=150)
 
 
 def test_changed_code_is_taken_up(folder):
