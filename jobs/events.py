@@ -77,6 +77,15 @@ class JobHandedBack(JobEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class HandlerAbandoned(JobEvent):
+    """A handler did not end at its hard limit: its worker starts nothing new until it has, or leaves."""
+
+    level: ClassVar[Level] = "warning"
+    attempt: int = 1
+    limit_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseWasLost(JobEvent):
     """A worker found that the job is not its own any more; it wrote nothing."""
 

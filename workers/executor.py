@@ -6,8 +6,8 @@ in exactly one settlement, one hand-back, or a lost lease.
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -17,6 +17,7 @@ from holdfast.jobs.codec import LARGEST_BYTES
 from holdfast.jobs.errors import AttemptTimeout, LeaseLost, LedgerError, UnknownTask
 from holdfast.jobs.events import (
     Events,
+    HandlerAbandoned,
     JobClaimed,
     JobHandedBack,
     JobSettled,
@@ -37,6 +38,7 @@ from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import LedgerWriter
 
 _LONGEST_ERROR: Final = 500
+_LEAVING_SECONDS: Final = 10.0
 
 
 class Watcher(Protocol):
@@ -89,6 +91,12 @@ class _HandlerExit(Exception):
 class _Abandoned(Exception):
     """The handler did not end at its hard limit."""
 
+    def __init__(self, spec: TaskSpec, ending: "asyncio.Future[object]") -> None:
+        """Carry what is needed when it ends after all."""
+        super().__init__()
+        self.spec = spec
+        self.ending = ending
+
 
 class Executor:
     """Runs attempts on the event loop; `def` handlers on threads."""
@@ -103,11 +111,15 @@ class Executor:
         events: Events,
         clock: Clock,
         watcher: Watcher,
-        on_abandoned: Callable[[RunningAttempt], object],
+        on_abandoned: Callable[[RunningAttempt, Coroutine[Any, Any, None]], object],
         limits: Limits = DEFAULT_LIMITS,
         result_largest_bytes: int = LARGEST_BYTES,
     ) -> None:
-        """Run with these collaborators; `on_abandoned` hears of handlers that outlive their hard limit."""
+        """Run with these collaborators.
+
+        `on_abandoned` hears of handlers that outlive their hard limit, and gets
+        the coroutine that waits for such a one and settles it late.
+        """
         self._registry = registry
         self._writer = writer
         self._threads = threads
@@ -124,10 +136,48 @@ class Executor:
         self._announce_start(attempt)
         try:
             verdict = await self._judge(attempt)
-        except _Abandoned:
-            attempt.is_abandoned = True
-            self._on_abandoned(attempt)
+        except _Abandoned as abandoned:
+            self._abandon(attempt, abandoned)
             return
+        await self._end(attempt, verdict)
+
+    async def give_up(self, attempt: RunningAttempt) -> None:
+        """Settle an abandoned attempt as timed out, just before its process ends.
+
+        The lease is let go while the handler may still run for the second or
+        two that the process needs to end; so another attempt starts no sooner
+        than ten seconds from now.
+        """
+        spec = self._spec(attempt)
+        error = _timed_out(attempt, self._limits.hard(attempt.claim.job, spec), None)
+        verdict = decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
+        if isinstance(verdict, outcome.Retry):
+            verdict = replace(verdict, delay_seconds=max(verdict.delay_seconds, _LEAVING_SECONDS))
+        await self._end(attempt, verdict)
+
+    def _abandon(self, attempt: RunningAttempt, abandoned: "_Abandoned") -> None:
+        job = attempt.claim.job
+        attempt.is_abandoned = True
+        limit = self._limits.hard(job, abandoned.spec)
+        self._events.emit(
+            HandlerAbandoned(job.id, job.task, job.queue, attempt=attempt.lease.attempt, limit_seconds=limit)
+        )
+        self._on_abandoned(attempt, self._end_late(attempt, abandoned))
+
+    async def _end_late(self, attempt: RunningAttempt, abandoned: "_Abandoned") -> None:
+        # The lease is still ours: what came late is a result like any other, and an error is the timeout.
+        await asyncio.wait({abandoned.ending})
+        if attempt.is_settling:
+            return
+        try:
+            value = abandoned.ending.result()
+        except BaseException as error:  # noqa: BLE001 -- as for a handler that ended in time
+            verdict = self._judge_error(attempt, abandoned.spec, error)
+        else:
+            verdict = _judge_value(abandoned.spec, value, self._result_largest_bytes)
+        await self._end(attempt, verdict)
+
+    async def _end(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> None:
         attempt.is_settling = True
         try:
             settled = await self._settle(attempt, verdict)
@@ -186,15 +236,17 @@ class Executor:
             hard -= soft
         await asyncio.wait({ending}, timeout=hard)
         if not ending.done():
-            await self._cut_off(attempt, ending)
+            await self._cut_off(attempt, spec, ending)
         return ending.result()
 
-    async def _cut_off(self, attempt: RunningAttempt, ending: "asyncio.Future[object]") -> None:
+    async def _cut_off(
+        self, attempt: RunningAttempt, spec: TaskSpec, ending: "asyncio.Future[object]"
+    ) -> None:
         # The hard limit: one last cancel for a coroutine that had no soft limit, then it is abandoned.
         attempt.interrupt(Interrupt.SOFT_TIMEOUT)
         await asyncio.wait({ending}, timeout=1.0)
         if not ending.done():
-            raise _Abandoned
+            raise _Abandoned(spec, ending)
 
     def _on_loop(
         self, attempt: RunningAttempt, call: Callable[[], Awaitable[object]]
@@ -231,6 +283,8 @@ class Executor:
         why = attempt.interrupted
         if why is Interrupt.LEASE_LOST or isinstance(error, LeaseLost):
             return _Lost()
+        if isinstance(error, _HandlerExit) and error.__cause__ is not None:
+            error = error.__cause__
         if why is not None and not isinstance(error, Signal):
             if why is Interrupt.CANCEL:
                 return outcome.Cancel(reason="cancelled while it ran")
@@ -319,7 +373,7 @@ def _as_written(verdict: "Outcome | _Handed | _Lost", settled: Settled | None) -
             return verdict
 
 
-def _timed_out(attempt: RunningAttempt, limit_seconds: float, error: BaseException) -> AttemptTimeout:
+def _timed_out(attempt: RunningAttempt, limit_seconds: float, error: BaseException | None) -> AttemptTimeout:
     timeout = AttemptTimeout(job_id=attempt.lease.job_id, detail=f"stopped after {limit_seconds:g} s")
     timeout.__cause__ = error
     return timeout

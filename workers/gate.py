@@ -70,13 +70,15 @@ class Gate:
         self._last_ring_at = 0.0
         self._was_full = False
         self._pump_is_due = False
+        self.remnants = 0
+        """Handlers that outlived their hard limit: while there is one, nothing is claimed (B17)."""
         self.is_closed = False
         self.is_suspended = False
 
     @property
     def free(self) -> int:
         """Tell how many slots are free; may be read from any thread."""
-        return self.slots - len(self.running) - len(self._claiming)
+        return 0 if self.remnants else self.slots - len(self.running) - len(self._claiming)
 
     def has_room(self) -> bool:
         """Tell whether another ring is wanted; read by the consumer on the hub's thread."""
@@ -297,6 +299,19 @@ class Gate:
         """Cancel every running handler."""
         for attempt in tuple(self.running.values()):
             attempt.interrupt(why)
+
+    def outlive(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
+        """Claim nothing while an abandoned handler still runs; go on when it has ended after all."""
+        self.remnants += 1
+        self._tell_room()
+        self._requeue_all()
+        self._spawn(self._await_remnant(attempt, end_late))
+
+    async def _await_remnant(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
+        await end_late
+        self.remnants -= 1
+        self.running.pop(attempt.lease.job_id, None)
+        self._pump()
 
     def lose(self, attempt: RunningAttempt, where: str) -> None:
         """Cancel a handler whose lease is not ours any more."""

@@ -4,10 +4,10 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from celery import Celery
 
@@ -334,18 +334,17 @@ class Runtime:
         self._start_keeper()
         self.gate.resume()
 
-    def _on_abandoned(self, attempt: RunningAttempt) -> None:
-        # The handler outlived its hard limit: this process takes no new work and goes after the rest (B17).
-        del attempt
-        self.gate.is_closed = True
-        self.gate.close()
-        if not self._has_remnant.is_set():
-            self._has_remnant.set()
+    def _on_abandoned(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
+        # The handler outlived its hard limit: this process takes no new work until it has ended after
+        # all, and leaves when everything else is done (B17).
+        self.gate.outlive(attempt, end_late)
+        if self._remnant_watch is None or self._remnant_watch.done():
             self._remnant_watch = self.loop.loop.create_task(self._leave_when_empty())
 
     async def _leave_when_empty(self) -> None:
         await self.gate.settle_down(None)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if self.gate.remnants:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _cancel(self, job_id: JobId) -> None:
         try:
@@ -378,6 +377,9 @@ class Runtime:
         still = [attempt for attempt in left if attempt.lease.job_id in self.gate.running]
         if still:
             self._has_remnant.set()
+        for attempt in tuple(self.gate.running.values()):
+            if attempt.is_abandoned and not attempt.is_settling:
+                await self._executor.give_up(attempt)
         return len(left) - len(still)
 
     def _leave(self) -> None:

@@ -51,7 +51,7 @@ class Stage:
     def __init__(self, ledger, seen):
         self.ledger, self.line = ledger, Unsteady(ledger)
         self.seen, self.events, self.watcher = seen, Events(seen.append), Witnessed()
-        self.registry, self.abandoned = Registry(), []
+        self.registry, self.abandoned, self.late = Registry(), [], []
         self.writer = LedgerWriter(self.line.as_ledger(), on_unavailable=lambda _: None)
         self.threads = DaemonThreads(2, name="test-handler")
         self.attempt = None
@@ -63,12 +63,16 @@ class Stage:
             events=self.events,
             clock=SystemClock(),
             watcher=self.watcher,
-            on_abandoned=self.abandoned.append,
+            on_abandoned=self.abandon,
         )
 
     def note(self, lease, settled):
         assert lease == self.attempt.lease
         self.attempt.settled = settled
+
+    def abandon(self, attempt, end_late):
+        self.abandoned.append(attempt)
+        self.late.append(end_late)
 
     def claim(self, handler, arguments="{}", **options):
         """Enqueue a job of this handler and claim it."""
@@ -417,6 +421,7 @@ def test_a_thread_that_outlives_its_hard_limit_is_abandoned(stage, no_last_secon
 
     job = asyncio.run(stage.run(handler, hard_timeout_seconds=0.02))
     release.set()
+    stage.late.pop().close()
     assert (RUNNING, [stage.attempt]) == (job.state, stage.abandoned)
     assert stage.attempt.is_abandoned
     assert [] == stage.watcher.ended_ones
@@ -437,7 +442,46 @@ def test_a_coroutine_that_swallows_every_cancellation_is_abandoned(stage, no_las
         return job
 
     job = asyncio.run(main())
+    stage.late.pop().close()
     assert (RUNNING, [stage.attempt]) == (job.state, stage.abandoned)
+
+
+@pytest.mark.parametrize(("error", "state"), [(None, JobState.COMPLETED), (OSError("late"), QUARANTINED)])
+def test_a_handler_that_ends_late_is_settled_like_any_other(stage, no_last_second, error, state):
+    """The lease is still ours: a late result counts, a late error is the handler's own."""
+    release = threading.Event()
+
+    def handler():
+        release.wait(10.0)
+        if error is not None:
+            raise error
+
+    async def main():
+        await stage.run(handler, hard_timeout_seconds=0.02, retry=RetryPolicy(max_attempts=1))
+        release.set()
+        await stage.late.pop()
+        return stage.ledger.job(stage.attempt.lease.job_id)
+
+    assert state == asyncio.run(main()).state
+
+
+@pytest.mark.parametrize(("most", "state"), [(1, QUARANTINED), (2, SCHEDULED)])
+def test_an_abandoned_handler_counts_as_timed_out_when_its_process_leaves(stage, no_last_second, most, state):
+    """The retry policy bounds it like any timeout; another attempt waits until the process is gone."""
+    release = threading.Event()
+
+    async def main():
+        await stage.run(
+            lambda: release.wait(10.0), hard_timeout_seconds=0.02, retry=RetryPolicy(max_attempts=most)
+        )
+        await stage.executor.give_up(stage.attempt)
+        return stage.ledger.job(stage.attempt.lease.job_id)
+
+    job = asyncio.run(main())
+    release.set()
+    stage.late.pop().close()
+    assert (state, "holdfast.jobs.errors.AttemptTimeout") == (job.state, job.failure.type)
+    assert state is not SCHEDULED or (job.run_at - job.created_at).total_seconds() >= 9
 
 
 # Interrupts.

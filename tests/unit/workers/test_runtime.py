@@ -242,7 +242,14 @@ def test_an_abandoned_handler_ends_the_process_after_the_others(worker, monkeypa
     job = worker.enqueue("tests.wait")
     worker.begins()
     attempt = worker.runtime.gate.running[job]
-    worker.runtime.loop.call(lambda: worker.runtime._on_abandoned(attempt))  # noqa: SLF001 -- a second is long
+    never = asyncio.Event()
+
+    async def end_late():
+        await never.wait()
+
+    worker.runtime.loop.call(
+        lambda: worker.runtime._on_abandoned(attempt, end_late())  # noqa: SLF001 -- a second is long
+    )
     until(lambda: not worker.runtime.gate.has_room(), what="a closed gate")
     assert [] == killed
     worker.ledger.cancel(job)
