@@ -45,9 +45,14 @@ def opened_ledger(settings: Settings) -> Generator[Ledger]:
 
 
 @contextmanager
-def connected(settings: Settings) -> Generator[Connected]:
-    """Connect to ledger and broker, to enqueue. Raises SettingsError when no embedded broker runs."""
-    settings.broker()  # first: without a platform, this is the error that says what to do
+def connected(settings: Settings, *, must_run: bool = True) -> Generator[Connected]:
+    """Connect to ledger and broker, to enqueue.
+
+    `must_run` raises SettingsError when no embedded broker runs: for whoever
+    waits for a result. Without it jobs are written and ring at the next start.
+    """
+    if must_run:
+        settings.broker()  # first: without a platform, this is the error that says what to do
     with opened_ledger(settings) as ledger, producer.connect(settings) as client:
         yield Connected(ledger, client)
 

@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+from holdfast import __version__
 from holdfast.cli import probe
 
 _INTERRUPTED = 130
@@ -16,6 +17,9 @@ def main() -> int:
     """
     if sys.argv[1:2] == ["probe"]:
         return probe.main(sys.argv[2:])
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"holdfast {__version__}\n")
+        return 0
     try:
         return int(importlib.import_module("holdfast.cli.main").main() or 0)
     except KeyboardInterrupt:

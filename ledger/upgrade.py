@@ -78,5 +78,7 @@ def _make_folder(config: LedgerConfig) -> None:
         return
     try:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # Arguments and results stand there in clear.
+        Path(url.database).touch(mode=0o600)
     except OSError as error:
         raise LedgerError(detail=f"the folder of {url.database} cannot be made: {error.strerror}") from error

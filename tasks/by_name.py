@@ -29,7 +29,8 @@ def choose_offer(offers: Sequence[OfferRow], task: str) -> OfferRow:
     if not matching:
         raise UnknownTask(
             detail=f"{task!r} is not imported here, and no live worker offers it",
-            hint="Import the task's module, or start a worker that has it.",
+            hint="`holdfast tasks` lists what there is. Name its module in HOLDFAST_TASK_MODULES, or start "
+            "a worker that has it; a worker knows the tasks that were there when it started.",
         )
     versions = [offer.version for offer in matching]
     return max(matching, key=lambda offer: (versions.count(offer.version), offer.version))
@@ -47,11 +48,12 @@ def bind_by_schema(offer: OfferRow, arguments: Mapping[str, object]) -> str:
     plain = codec.plain(arguments)
     given = plain if isinstance(plain, dict) else {}
     missing = [name for name in cast("list[str]", schema.get("required", [])) if name not in given]
-    if missing:
-        raise InvalidArguments(detail=f"{offer.task}: missing {', '.join(missing)}")
     unknown = [name for name in given if name not in described]
+    faults = [f"missing {', '.join(missing)}"] if missing else []
     if unknown and schema.get("additionalProperties") is False:
-        raise InvalidArguments(detail=f"{offer.task}: no parameter is called {', '.join(unknown)}")
+        faults.append(f"no parameter is called {', '.join(unknown)}")
+    if faults:
+        raise InvalidArguments(detail=f"{offer.task}: {'; '.join(faults)}")
     for name, value in given.items():
         kind = described.get(name, {}).get("type")
         if isinstance(kind, str) and kind in _KINDS and not _KINDS[kind](value):

@@ -46,7 +46,8 @@ def enqueue(
     options = Options(
         key=key, delay_seconds=delay, deadline_seconds=deadline, queue=queue, priority=priority, tenant=tenant
     )
-    with connected(settings) as connection:
+    # Enqueue needs only the ledger; who waits needs a platform that runs.
+    with connected(settings, must_run=wait) as connection:
         given = job_arguments(arguments, arg or [], schema_of(task, connection.ledger))
         handle: Handle[object] = connection.client.enqueue_sync(task, given, options)
         if wait:

