@@ -22,11 +22,14 @@ from holdfast.settings import Broker, Settings, load
 
 READING_SCHEME: Final = "holdfast-redis"
 """The scheme under which a worker's consumer finds our Redis transport."""
+INTAKE_SCHEME: Final = "holdfast-intake"
+"""The same for its intake."""
 
 # An alias of our own, and only in the address that is read from: kombu takes the transport from the
 # scheme also when it fails over or sees redis+socket://, where it ignores `broker_transport`; and
 # everything else, other Celery apps in this process included, keeps the stock transport.
 TRANSPORT_ALIASES.setdefault(READING_SCHEME, "holdfast.workers.redis_channel:Transport")
+TRANSPORT_ALIASES.setdefault(INTAKE_SCHEME, "holdfast.workers.redis_channel:IntakeTransport")
 
 HEALTH_TASK: Final = "health.ping"
 

@@ -36,14 +36,14 @@ class Failure:
 def _said_by(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as fault:  # noqa: BLE001 -- an exception whose own text fails must still be told of
+    except BaseException as fault:  # noqa: BLE001 -- an exception whose own text fails must still be told of
         return f"(its text cannot be read: {type(fault).__qualname__})"
 
 
 def _trace_of(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 -- as above
+    except BaseException:  # noqa: BLE001 -- as above
         return "".join(traceback.format_tb(error.__traceback__))
 
 

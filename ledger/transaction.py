@@ -9,6 +9,7 @@ was done; for the others it is LedgerUnavailable, and the caller decides.
 import logging
 from collections.abc import Callable, Sequence
 from threading import Event
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
@@ -24,6 +25,8 @@ Item = TypeVar("Item")
 MOST_TRIES: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.01
 LONGEST_PAUSE_SECONDS: Final = 0.5
+LONGEST_SECONDS: Final = 5.0
+"""After so long nothing is repeated: a wait for a lock has its own limit, and six of them are too many."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -144,6 +147,7 @@ class _Attempt:
     """How far one transaction came, and how often it was tried."""
 
     def __init__(self) -> None:
+        self.began_at = monotonic()
         self.tries = 0
         self.breaks = 0
         self.is_connected = False
@@ -155,7 +159,7 @@ class _Attempt:
         self.is_committing = False
 
     def is_worth_repeating(self, kind: Trouble, *, is_repeatable: bool) -> bool:
-        if self.tries >= MOST_TRIES:
+        if self.tries >= MOST_TRIES or monotonic() - self.began_at >= LONGEST_SECONDS:
             return False
         if kind is Trouble.CONFLICT:
             return True

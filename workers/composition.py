@@ -32,9 +32,10 @@ from holdfast.tasks.task import Task as JobTask
 from holdfast.workers.celery_view import RequestStack
 from holdfast.workers.forwarding import forwarder
 from holdfast.workers.intake import Adopter, Intake
+from holdfast.workers.leaving import leave_for_certain
 from holdfast.workers.node import HoldfastWorker
 from holdfast.workers.probes import MetricsPage, Probes
-from holdfast.workers.redis_channel import Channel
+from holdfast.workers.redis_channel import GuardedChannel
 from holdfast.workers.runtime import Outfit, Runtime, WorkerConfig
 from holdfast.workers.runtime_vitals import RuntimeVitals
 from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
@@ -159,6 +160,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             intake=_intake(app, adopter),
             services=lambda runtime: _services(app, runtime, doorbell),
             probes=lambda runtime: _probes(app, runtime),
+            leave=leave_for_certain,
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
@@ -173,8 +175,8 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             )
         )
     )
-    Channel.largest_bytes = settings.message_largest_bytes
-    Channel.on_unreadable = lambda queue, raw, error: runtime.strays.put_bytes_aside(
+    GuardedChannel.largest_bytes = settings.message_largest_bytes
+    GuardedChannel.on_unreadable = lambda queue, raw, error: runtime.strays.put_bytes_aside(
         queue, raw, repr(error)[:_LONGEST_ERROR]
     )
     return runtime
@@ -204,8 +206,10 @@ def _intake(app: HoldfastApp, adopter: Adopter) -> Intake:
     name = app.settings.names.intake_queue
 
     def open_connection() -> Connection:
-        # The write address: it names the stock transport, whose acknowledgement outlives this process.
-        return app.connection_for_write()
+        # Durable acknowledgement, which outlives this process; and guarded, as the rings' transport is.
+        url: str = app.conf.broker_read_url
+        intake = url.replace(celeryconfig.READING_SCHEME, celeryconfig.INTAKE_SCHEME, 1)
+        return app.connection_for_read(intake)
 
     return Intake(
         open_connection, Queue(name, Exchange(""), routing_key=name), adopter, events=app.events_bus

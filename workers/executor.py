@@ -195,7 +195,7 @@ class Executor:
             return Quarantine(QuarantineReason.UNKNOWN_TASK, Failure.of(error))
         try:
             arguments = spec.signature.load(job.arguments)
-        except Exception as error:  # noqa: BLE001 -- a type's own validator may raise anything
+        except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too
             return Quarantine(QuarantineReason.INVALID_PAYLOAD, Failure.of(error))
         try:
             value = await self._run_handler(attempt, spec, arguments)
@@ -349,7 +349,7 @@ class Executor:
 def _judge_value(spec: TaskSpec, value: object, largest_bytes: int) -> Outcome:
     try:
         return Completed(spec.result.encode(value, largest_bytes=largest_bytes))
-    except Exception as error:  # noqa: BLE001 -- a result's own serializer may raise anything
+    except BaseException as error:  # noqa: BLE001 -- a result's own serializer may raise anything
         return Quarantine(QuarantineReason.INVALID_RESULT, Failure.of(error))
 
 

@@ -109,6 +109,7 @@ class Intake:
         self._queue = queue
         self._adopter = adopter
         self._events = events
+        self._pause = _FIRST_PAUSE
         self._stop = threading.Event()
         self._ledger_is_away = False
         self._thread = threading.Thread(target=self._run, name="holdfast-intake", daemon=True)
@@ -124,19 +125,17 @@ class Intake:
             self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE
         while not self._stop.is_set():
             try:
                 self._read()
-                pause = _FIRST_PAUSE
             except _AwayError:
                 # The connection was dropped on purpose: its messages are delivered again.
-                pause = _LONGEST_PAUSE
+                self._pause = _LONGEST_PAUSE
             except Exception as error:  # noqa: BLE001 -- each transport has its own errors
-                if pause == _FIRST_PAUSE:
+                if self._pause == _FIRST_PAUSE:
                     self._events.emit(ServiceFailed(service="intake", error=type(error).__name__))
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            self._stop.wait(pause)
+                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._stop.wait(self._pause)
 
     def _read(self) -> None:
         with self._connect() as connection:
@@ -157,6 +156,7 @@ class Intake:
             # Not acknowledged: closing the connection gives it back.
             raise _AwayError from error
         message.ack()
+        self._pause = _FIRST_PAUSE
 
 
 class _AwayError(Exception):

@@ -7,10 +7,11 @@ from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from holdfast.jobs.clock import Clock
-from holdfast.jobs.events import Events, LoopBlocked
+from holdfast.jobs.events import Events, LoopBlocked, ServiceFailed
 
 T = TypeVar("T")
 TICK_SECONDS: Final = 0.25
+_LONGEST_ERROR: Final = 500
 BLOCKED_SECONDS: Final = 1.0
 """A loop that did not turn for so long is reported, with the job that ran on it."""
 
@@ -61,12 +62,31 @@ class LoopThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        self.loop.set_exception_handler(self._tell)
         self._tick()
         try:
-            self.loop.run_forever()
+            while not self._stop.is_set():
+                self._turn()
         finally:
             self._cancel_rest()
             self.loop.close()
+
+    def _turn(self) -> None:
+        # A handler's background task may call sys.exit(), a handler may call loop.stop(): neither may
+        # end the loop of a thousand others.
+        try:
+            self.loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._report(f"{type(error).__name__} left a background task")
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # The stock handler would log message and traceback of whatever a background task raised.
+        del loop
+        error = context.get("exception")
+        self._report(f"{context.get('message', '')} ({type(error).__name__})"[:_LONGEST_ERROR])
+
+    def _report(self, what: str) -> None:
+        self._events.emit(ServiceFailed(service="loop", error=what))
 
     def _tick(self) -> None:
         self.ticked_at = self._clock.monotonic()

@@ -65,10 +65,9 @@ class RingQoS(stock.QoS):
         """Do nothing: no visibility timeout has a meaning here."""
 
 
-class Channel(stock.Channel):
+class GuardedChannel(stock.Channel):
     """A channel that no message can break: what cannot be read is handed to `on_unreadable` raw."""
 
-    QoS = RingQoS
     connection_errors: tuple[type[BaseException], ...]
     _queue_cycle: Any
     _flush_brpop_reauth: Callable[[], None]
@@ -110,14 +109,28 @@ class Channel(stock.Channel):
 
     def _put_aside(self, queue: str, item: bytes | str, error: Exception) -> None:
         raw = item if isinstance(item, bytes) else item.encode("utf-8", "surrogateescape")
-        if Channel.on_unreadable is not None:
-            Channel.on_unreadable(queue, raw, error)
+        # Through the class: as an attribute of the channel the function would become its method.
+        on_unreadable = type(self).on_unreadable
+        if on_unreadable is not None:
+            on_unreadable(queue, raw, error)
+
+
+class Channel(GuardedChannel):
+    """The channel of rings: guarded, and with its unacknowledged set in memory."""
+
+    QoS = RingQoS
 
 
 class Transport(stock.Transport):
-    """The Redis transport with our channel."""
+    """The transport of rings."""
 
     Channel = Channel
+
+
+class IntakeTransport(stock.Transport):
+    """The transport of the intake: guarded, and with kombu's durable acknowledgement."""
+
+    Channel = GuardedChannel
 
 
 def _check_envelope(message: Any) -> None:

@@ -77,6 +77,8 @@ class Outfit:
     intake: Intake | None
     services: Callable[["Runtime"], list[ServiceThread]]
     probes: Callable[["Runtime"], Probes]
+    leave: Callable[[], object] = bool
+    """Called last: sees to it that the process ends."""
 
 
 class RingConsumer(Protocol):
@@ -197,6 +199,7 @@ class Runtime:
         self.strays.close()
         self.events.emit(WorkerStopped(worker_id=self.worker_id, handed_back=handed_back))
         self._probes.stop()
+        self._outfit.leave()
 
     def cancel(self, job_id: str) -> None:
         """Ask the ledger to cancel a job, away from the calling thread."""

@@ -89,6 +89,9 @@ def ready(vitals: WorkerVitals, limits: VitalLimits) -> Verdict:
         return Verdict(is_fit=False, reason="draining")
     if not vitals.is_started():
         return Verdict(is_fit=False, reason="starting")
+    alive = live(vitals, limits)
+    if not alive.is_fit:
+        return alive
     for name, age_seconds, limit_seconds in (
         ("broker", vitals.broker_age_seconds(), limits.broker_seconds),
         ("database", vitals.ledger_age_seconds(), limits.ledger_seconds),

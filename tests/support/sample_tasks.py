@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -92,6 +93,17 @@ async def progress(ctx: TaskContext, steps: int) -> int:
     for step in range(steps):
         await ctx.progress(step + 1, steps, f"step {step + 1}")
     return steps
+
+
+@task(name="sample.saboteur")
+async def saboteur(way: str) -> str:
+    """Leave something behind that would end an event loop."""
+    loop = asyncio.get_running_loop()
+    if way == "stop":
+        loop.call_later(0.05, loop.stop)
+    else:
+        loop.call_later(0.05, sys.exit, 3)
+    return way
 
 
 @task(name="sample.secret")

@@ -203,3 +203,30 @@ def test_a_ring_for_a_job_of_old_runs_nothing(embedded: Platform):
     assert "canary" == sample_tasks.echo.enqueue_sync("canary").result_sync(timeout_seconds=10)
     assert not embedded.ledger.find([job.id])
     assert not embedded.ledger.quarantined_messages()
+
+
+def test_garbage_on_the_intake_is_kept_and_delays_nobody(embedded: Platform):
+    """Each unreadable envelope on the intake is put aside, and a good message behind 50 of them is served."""
+    embedded.worker()
+    server = redis.Redis.from_url(embedded.broker_url)
+    shapes = [text for name, text in bad_messages().items() if "envelope" in name or "properties" in name]
+    for number in range(50):
+        server.lpush("celery", shapes[number % len(shapes)])
+    sent = Celery(broker=embedded.broker_url).send_task("sample.echo", kwargs={"text": "behind"})
+    assert "behind" == embedded.app.AsyncResult(sent.id).get(timeout=10)
+    until(
+        lambda: sum(message.count for message in embedded.ledger.quarantined_messages(100)) >= 50,
+        what="the quarantine",
+    )
+
+
+def test_a_background_task_that_exits_ends_neither_loop_nor_neighbours(embedded: Platform):
+    """sys.exit() in a task that a handler left behind, and loop.stop(), disturb no other job."""
+    worker = embedded.worker()
+    beside = sample_tasks.wait.enqueue_sync(1.0)
+    for way in ("exit", "stop"):
+        assert way == sample_tasks.saboteur.enqueue_sync(way).result_sync(timeout_seconds=10)
+    assert 1.0 == beside.result_sync(timeout_seconds=10)
+    assert "after" == sample_tasks.echo.enqueue_sync("after").result_sync(timeout_seconds=5)
+    assert 1 == embedded.ledger.job(beside.id).attempt
+    assert worker.is_running

@@ -309,7 +309,7 @@ class NoBroker:
     def ensure_connection(self, **_):
         return self
 
-    def collapse(self):
+    def release(self):
         self.hung_up += 1
 
 
