@@ -101,7 +101,8 @@ def holdfast_round(jobs: int) -> dict[str, float]:
 def bare_round(jobs: int) -> dict[str, float]:
     """Run one round of bare Celery on a fresh broker."""
     with tempfile.TemporaryDirectory() as folder, RedisServer(appendonly=True) as redis:
-        BARE.conf.broker_url = redis.url
+        producer = Celery(broker=redis.url, set_as_current=False)
+        producer.conf.task_ignore_result = True
         command = [sys.executable, "-m", "celery", "-A", "bench_waiting:BARE", "worker", "-P", "threads",
                    "-c", str(THREADS), "-l", "WARNING", "--without-gossip", "--without-mingle"]  # fmt: skip
         process = subprocess.Popen(
@@ -109,13 +110,13 @@ def bare_round(jobs: int) -> dict[str, float]:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            until(lambda: bool(BARE.control.ping(timeout=0.5)), timeout_seconds=30, what="bare worker")
+            until(lambda: bool(producer.control.ping(timeout=0.5)), timeout_seconds=30, what="bare worker")
             memory = PeakMemory(process.pid)
             done = Path(folder) / "done"
             done.touch()
             started = time.perf_counter()
             for _ in range(jobs):
-                bare_wait.delay(SECONDS, str(done))
+                producer.send_task("bare.wait", args=(SECONDS, str(done)))
             enqueued = time.perf_counter()
             until(lambda: done.stat().st_size == jobs, timeout_seconds=300)
             return {
@@ -127,7 +128,7 @@ def bare_round(jobs: int) -> dict[str, float]:
         finally:
             process.terminate()
             process.wait(60)
-            BARE.pool.force_close_all()
+            producer.close()
 
 
 def main() -> None:

@@ -86,6 +86,8 @@ class Server(ABC):
                 *(["--user", user] if user else []), "--", *self.command(),
             ],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder,
+            # A signal to our whole group must not end the leash before it has ended the server.
+            start_new_session=True,
             env={**os.environ, **self.environment()},
         )  # fmt: skip
         answer = self._leash.stdout.readline() if self._leash.stdout else b""
