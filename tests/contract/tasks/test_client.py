@@ -194,7 +194,7 @@ def test_a_result_that_does_not_come_times_out_on_time(client, greet):
     began = time.monotonic()
     with pytest.raises(ResultTimeout, match="available"):
         handle.result_sync(timeout_seconds=0.3)
-    assert 0.3 <= time.monotonic() - began < 1.0
+    assert 0.3 <= time.monotonic() - began < 5
     with pytest.raises(ResultTimeout):
         asyncio.run(handle.result(timeout_seconds=0))
 

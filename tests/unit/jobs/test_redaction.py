@@ -83,7 +83,7 @@ def test_hostile_text_takes_linear_time(piece):
     """A long text made to upset patterns costs milliseconds, not minutes."""
     started = time.perf_counter()
     redact(piece * (200_000 // len(piece)))
-    assert time.perf_counter() - started < 3.0
+    assert time.perf_counter() - started < 10
 
 
 def test_known_values_go_whatever_they_look_like():

@@ -100,7 +100,7 @@ def test_hanging_health_check_delays_no_probe(probes, vitals):
             hanging.sendall(b"GET /health HTTP/1.1\r\n\r\n")
         started = time.monotonic()
         assert 200 == _get(probes.port, "/livez")[0]
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 5.0
         assert 1 == sum(thread.name == "holdfast-probe-health" for thread in threading.enumerate())
         release.set()
     until(lambda: not any(thread.name == "holdfast-probe-health" for thread in threading.enumerate()))
