@@ -190,6 +190,28 @@ class WorkerDeclaredDead(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStuck(Event):
+    """The event loop of a worker stood still past its limit: its companion writes the stacks and kills it."""
+
+    level: ClassVar[Level] = "error"
+    worker_id: str
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Event):
+    """A worker's process ended without having left; `how` is the signal or the exit code."""
+
+    level: ClassVar[Level] = "error"
+    worker_id: str
+    name: str
+    how: str
+    peak_mb: float
+    """The most memory that it held at once (resident set)."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseUnsure(Event):
     """A worker cannot reach the ledger: nothing new starts, what runs goes on."""
 

@@ -1,13 +1,14 @@
 """The heartbeat of a worker, and the watch over the others.
 
 Runs on its own thread with its own calls to the ledger, so that neither a
-busy event loop nor a slow batch of the writer delays it. (A thread is starved
-by a C call that keeps the interpreter lock; a companion process is the
-remedy, and a later matter.)
+busy event loop nor a slow batch of the writer delays it. Usually that thread
+is the companion's (see `workers/companion`), since a C call that keeps the
+interpreter lock starves every thread of the worker.
 """
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from holdfast.jobs.clock import Clock
@@ -34,6 +35,19 @@ class BeatLedger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class BeatCalls:
+    """Whom a heartbeat tells, on its own thread."""
+
+    on_dead: Callable[[], object]
+    """Declared dead, which is never undone."""
+    on_unsure: Callable[[], object] = bool
+    """Called at each look while the ledger takes no beats."""
+    on_sure: Callable[[], object] = bool
+    """The ledger takes beats again."""
+    on_beat: Callable[[], object] = bool
+
+
 class Heartbeat:
     """Beats every `beat_seconds`; tells when the lease becomes unsure, sure again, or is gone."""
 
@@ -46,33 +60,35 @@ class Heartbeat:
         lease_seconds: float,
         clock: Clock,
         events: Events,
-        on_unsure: Callable[[], object],
-        on_sure: Callable[[], object],
-        on_dead: Callable[[], object],
+        calls: BeatCalls,
     ) -> None:
-        """Beat for this worker; the callbacks run on the heartbeat's thread."""
+        """Beat for this worker."""
         self._ledger = ledger
         self._worker_id = worker_id
         self._beat_seconds = beat_seconds
         self._clock = clock
         self._events = events
-        self._on_unsure = on_unsure
-        self._on_sure = on_sure
-        self._on_dead = on_dead
+        self._calls = calls
         self._observer = Observer(worker_id, lease_seconds=lease_seconds)
         self._stop = threading.Event()
         self._unsure_since: float | None = None
         self.last_at = clock.monotonic()
         """Monotonic seconds of the last beat that the ledger took."""
+        self.error_code = ""
+        """What the last missed beat met."""
         self._thread = threading.Thread(target=self._run, name="holdfast-beat", daemon=True)
 
     def start(self) -> None:
         """Begin to beat."""
         self._thread.start()
 
+    def end(self) -> None:
+        """End, without waiting for a beat that is under way."""
+        self._stop.set()
+
     def stop(self) -> None:
         """End; waits for a beat that is under way."""
-        self._stop.set()
+        self.end()
         if self._thread.is_alive():
             self._thread.join(self._beat_seconds + 5.0)
 
@@ -90,26 +106,27 @@ class Heartbeat:
                 self._miss(error)
                 continue
             if not is_alive:
-                self._on_dead()
+                self._calls.on_dead()
                 return
             self._hit()
             self._judge_others()
 
     def _miss(self, error: Exception) -> None:
         self._observer.forget()
+        self.error_code = error.code if isinstance(error, LedgerError) else type(error).__name__
         if self._unsure_since is None:
             self._unsure_since = self._clock.monotonic()
-            code = error.code if isinstance(error, LedgerError) else type(error).__name__
-            self._events.emit(LeaseUnsure(worker_id=self._worker_id, error=code))
-        self._on_unsure()
+            self._events.emit(LeaseUnsure(worker_id=self._worker_id, error=self.error_code))
+        self._calls.on_unsure()
 
     def _hit(self) -> None:
         self.last_at = self._clock.monotonic()
+        self._calls.on_beat()
         if self._unsure_since is not None:
             away = self.last_at - self._unsure_since
             self._unsure_since = None
             self._events.emit(LeaseSure(worker_id=self._worker_id, away_seconds=away))
-            self._on_sure()
+            self._calls.on_sure()
 
     def _judge_others(self) -> None:
         try:

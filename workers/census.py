@@ -13,6 +13,7 @@ from pathlib import Path
 _STAT = "/proc/{pid}/stat"
 _START_TIME_FIELD = 19
 """Of the fields after the command's closing parenthesis: field 22 of proc_pid_stat(5)."""
+_PARENT_FIELD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,15 @@ def is_proved_dead(birth: Birth, here: Birth) -> bool:
 def proved_dead(births: Sequence[Birth], here: Birth) -> list[Birth]:
     """Return those that are certainly gone."""
     return [birth for birth in births if is_proved_dead(birth, here)]
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the pid of a process's parent on this machine; None if that cannot be known."""
+    try:
+        stat = Path(_STAT.format(pid=pid)).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[_PARENT_FIELD])
 
 
 def _machine_id() -> str:

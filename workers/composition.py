@@ -30,13 +30,17 @@ from holdfast.tasks.modules import load_modules
 from holdfast.tasks.registry import Registry, registry
 from holdfast.tasks.task import Task as JobTask
 from holdfast.workers.celery_view import RequestStack
+from holdfast.workers.companion.beat import Companion
+from holdfast.workers.companion.introduction import LifeTerms
+from holdfast.workers.companion.link import link_of_this_process
+from holdfast.workers.config import WorkerConfig
 from holdfast.workers.forwarding import forwarder
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.leaving import leave_for_certain
 from holdfast.workers.node import HoldfastWorker
 from holdfast.workers.probes import MetricsPage, Probes
 from holdfast.workers.redis_channel import GuardedChannel
-from holdfast.workers.runtime import Outfit, Runtime, WorkerConfig
+from holdfast.workers.runtime import Outfit, Runtime
 from holdfast.workers.runtime_vitals import RuntimeVitals
 from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
 from holdfast.workers.services.leader import Leadership
@@ -161,6 +165,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             services=lambda runtime: _services(app, runtime, doorbell),
             probes=lambda runtime: _probes(app, runtime),
             leave=leave_for_certain,
+            companion=_companion(settings, hostname),
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
@@ -200,6 +205,22 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
     )
+
+
+def _companion(settings: Settings, name: str) -> Companion | None:
+    link = link_of_this_process()
+    if link is None:
+        return None
+    terms = LifeTerms(
+        name=name,
+        beat_seconds=settings.beat_seconds,
+        lease_seconds=settings.lease_seconds,
+        stall_seconds=settings.loop_stall_limit_seconds,
+        log_as_json=_logs_as_json(settings),
+        log_level=settings.log_level,
+        ledger=settings.ledger_config(),
+    )
+    return Companion(link, terms)
 
 
 def _intake(app: HoldfastApp, adopter: Adopter) -> Intake:
@@ -272,12 +293,12 @@ def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[Se
 
 def _set_up_logging(settings: Settings, **_: object) -> None:
     # A receiver of this signal is what makes Celery leave logging alone.
+    configure_logging(as_json=_logs_as_json(settings), level=settings.log_level, secrets=secrets_of(settings))
+
+
+def _logs_as_json(settings: Settings) -> bool:
     is_terminal = bool(sys.stderr.isatty())
-    configure_logging(
-        as_json=settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal),
-        level=settings.log_level,
-        secrets=secrets_of(settings),
-    )
+    return settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal)
 
 
 def _probes(app: HoldfastApp, runtime: Runtime) -> Probes:

@@ -19,11 +19,22 @@ BLOCKED_SECONDS: Final = 1.0
 class LoopThread:
     """Runs the loop. `ticked_at` is the proof that it turns; only the loop itself writes it."""
 
-    def __init__(self, *, clock: Clock, events: Events, task_of: Callable[[str], str]) -> None:
-        """Prepare; `task_of` names the task of a job that runs here, for the report of a blocked loop."""
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        events: Events,
+        task_of: Callable[[str], str],
+        on_tick: Callable[[float], object] = bool,
+    ) -> None:
+        """Prepare; `task_of` names the task of a job that runs here, for the report of a blocked loop.
+
+        `on_tick` hears, on the loop, when it turned.
+        """
         self._clock = clock
         self._events = events
         self._task_of = task_of
+        self._on_tick = on_tick
         self._stop = threading.Event()
         self._is_reported = False
         self.loop = asyncio.new_event_loop()
@@ -90,6 +101,7 @@ class LoopThread:
 
     def _tick(self) -> None:
         self.ticked_at = self._clock.monotonic()
+        self._on_tick(self.ticked_at)
         self.loop.call_later(TICK_SECONDS, self._tick)
 
     def _cancel_rest(self) -> None:

@@ -22,9 +22,11 @@ from holdfast.ledger.records import NewWorker
 from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.registry import Registry
 from holdfast.workers.attempt import Interrupt, RunningAttempt
-from holdfast.workers.beat import Heartbeat
+from holdfast.workers.beat import BeatCalls, Heartbeat
 from holdfast.workers.celery_view import CeleryView
 from holdfast.workers.census import birth_of_self
+from holdfast.workers.companion.beat import Companion, CompanionBeat
+from holdfast.workers.config import WorkerConfig
 from holdfast.workers.executor import Executor, Limits
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
@@ -43,27 +45,6 @@ CLEAN_UP_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerConfig:
-    """Plain values; the composition root fills them from the settings."""
-
-    name: str
-    version: str
-    host: str
-    queues: tuple[str, ...]
-    slots: int
-    threads: int
-    ring_window: int
-    beat_seconds: float
-    lease_seconds: float
-    unsure_limit_seconds: float
-    grace_seconds: float
-    soft_timeout_seconds: float | None
-    hard_timeout_seconds: float
-    result_largest_bytes: int
-    reconnect_longest_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Outfit:
     """What a worker is given: the parts that the composition root made."""
 
@@ -79,6 +60,8 @@ class Outfit:
     probes: Callable[["Runtime"], Probes]
     leave: Callable[[], object] = bool
     """Called last: sees to it that the process ends."""
+    companion: Companion | None = None
+    """None: the worker beats for itself, on a thread."""
 
 
 class RingConsumer(Protocol):
@@ -137,7 +120,12 @@ class Runtime:
             limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
             result_largest_bytes=config.result_largest_bytes,
         )
-        self.loop = LoopThread(clock=outfit.clock, events=outfit.events, task_of=self._task_of)
+        self.loop = LoopThread(
+            clock=outfit.clock,
+            events=outfit.events,
+            task_of=self._task_of,
+            on_tick=outfit.companion.tick if outfit.companion is not None else bool,
+        )
         self._heartbeat = self._new_heartbeat()
         self._probes = outfit.probes(self)
         self._keeper: asyncio.Task[None] | None = None
@@ -267,17 +255,23 @@ class Runtime:
         )
         self._keeper = asyncio.get_running_loop().create_task(keeper.run(), name="leases")
 
-    def _new_heartbeat(self) -> Heartbeat:
+    def _new_heartbeat(self) -> Heartbeat | CompanionBeat:
+        calls = BeatCalls(
+            on_dead=self._on_dead,
+            on_unsure=self._on_unsure,
+            on_sure=lambda: self.loop.call(self.gate.resume),
+        )
+        clock, events = self._clock, self.events
+        if self._outfit.companion is not None:
+            return self._outfit.companion.heartbeat(self.worker_id, clock=clock, events=events, calls=calls)
         return Heartbeat(
             self.ledger,
             self.worker_id,
             beat_seconds=self.config.beat_seconds,
             lease_seconds=self.config.lease_seconds,
-            clock=self._clock,
-            events=self.events,
-            on_unsure=self._on_unsure,
-            on_sure=lambda: self.loop.call(self.gate.resume),
-            on_dead=self._on_dead,
+            clock=clock,
+            events=events,
+            calls=calls,
         )
 
     # While it runs.
@@ -394,3 +388,5 @@ class Runtime:
         except LedgerError:
             # Nobody is told; the missing beat says it.
             return
+        if self._outfit.companion is not None:
+            self._outfit.companion.leave()

@@ -17,6 +17,10 @@ def worker(context: typer.Context) -> None:
     """
     settings = load()
     settings.broker()  # before Celery looks, whose error would be a traceback
-    argv = worker_argv(name=f"holdfast-{os.getpid()}@{socket.gethostname()}", log_level=settings.log_level)
+    argv = worker_argv(
+        name=f"holdfast-{os.getpid()}@{socket.gethostname()}",
+        log_level=settings.log_level,
+        has_companion=settings.worker_companion,
+    )
     # Later options win, so what the user says stands.
     os.execv(argv[0], [*argv, *context.args])  # noqa: S606 -- our own interpreter, no shell

@@ -87,7 +87,11 @@ def _worker_spec(settings: Settings, plan: Plan, log_dir: Path, number: int) -> 
         environment["HOLDFAST_WORKER_SLOTS"] = str(plan.slots)
     return ChildSpec(
         name=f"worker-{number}",
-        argv=worker_argv(name=f"worker-{number}@%h", log_level=settings.log_level),
+        argv=worker_argv(
+            name=f"worker-{number}@%h",
+            log_level=settings.log_level,
+            has_companion=settings.worker_companion,
+        ),
         log_path=log_dir / f"worker-{number}.log",
         environment=environment,
         stop_seconds=grace + LEAVE_SECONDS,

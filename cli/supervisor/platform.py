@@ -23,6 +23,7 @@ from holdfast.cli.supervisor.supervisor import ChildStatus, Supervisor
 from holdfast.ledger import Ledger, connect
 from holdfast.ledger.upgrade import migrate
 from holdfast.settings import Settings, embedded
+from holdfast.workers.census import parent_of
 
 READY_SECONDS: Final = 60.0
 """How long the first worker may take to report for duty."""
@@ -85,7 +86,10 @@ class Platform:
         ours = {child.pid for child in self.children() if child.name.startswith("worker")}
         rows = ledger.workers()
         # Where the leash has to stay (see leash.py), its number is not the worker's.
-        return len(rows) if sys.platform != "linux" else len({row.pid for row in rows} & ours)
+        if sys.platform != "linux":
+            return len(rows)
+        # What we started is the worker, or its companion.
+        return sum(row.pid in ours or parent_of(row.pid) in ours for row in rows)
 
     def children(self) -> list[ChildStatus]:
         """Tell how the parts are."""

@@ -24,6 +24,10 @@ class WorkerFields(BaseModel):
         le=86400,
         description="How long running jobs may end after SIGTERM; the rest is handed back.",
     )
+    worker_companion: bool = Field(
+        default=True,
+        description="Beat from a process of its own, which no handler can starve; off for a debugger.",
+    )
     loop_stall_limit_seconds: float = Field(
         default=120.0,
         ge=1,

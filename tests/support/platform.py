@@ -17,7 +17,7 @@ from holdfast.tasks.application import make_app
 from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell
 from holdfast.tests.support.waiting import until
-from holdfast.tests.support.worker import WorkerServer, worker_environment
+from holdfast.tests.support.worker import WORKER_PROGRAM, WorkerServer, worker_environment
 
 PREFIX = "holdfast."
 
@@ -54,12 +54,12 @@ class Platform:
         before = results.use_ledger(self.ledger)
         self._stack.callback(results.use_ledger, before)
 
-    def worker(self, **settings: object) -> WorkerServer:
+    def worker(self, *, program: str = WORKER_PROGRAM, **settings: object) -> WorkerServer:
         """Start one more worker with these settings."""
         environment = worker_environment(
             self.folder, broker_url=self.broker_url, database_url=self.database_url, **settings
         )
-        worker = WorkerServer(environment)
+        worker = WorkerServer(environment, program)
         self.workers.append(worker)
         return worker.start()
 

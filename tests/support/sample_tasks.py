@@ -1,6 +1,7 @@
 """Tasks for tests of the worker; named by HOLDFAST_TASK_MODULES."""
 
 import asyncio
+import ctypes
 import os
 import sys
 import time
@@ -104,6 +105,30 @@ async def saboteur(way: str) -> str:
     else:
         loop.call_later(0.05, sys.exit, 3)
     return way
+
+
+@task(name="sample.hold")
+async def hold(seconds: int) -> int:
+    """Keep the interpreter lock in a C call, as a catastrophic regular expression does."""
+    ctypes.PyDLL(None).sleep(seconds)
+    return seconds
+
+
+@task(name="sample.block")
+async def block(folder: str, name: str, seconds: float) -> None:
+    """Hold the event loop."""
+    mark(Path(folder), f"{name}.start", str(os.getpid()))
+    time.sleep(seconds)  # noqa: ASYNC251, TID251 -- to block is the point
+
+
+@task(name="sample.crash")
+async def crash(folder: str, number: int) -> str:
+    """Kill the process that runs this, the first time."""
+    path = Path(folder) / "crashed"
+    if not path.exists():
+        mark(Path(folder), "crashed", str(os.getpid()))
+        os.kill(os.getpid(), number)
+    return "survived"
 
 
 @task(name="sample.secret")

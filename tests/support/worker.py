@@ -6,8 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from holdfast.tests.support.processes import Server
 
+WORKER_PROGRAM = "holdfast.workers.companion"
 SAMPLE_TASKS = "holdfast.tests.support.sample_tasks"
 
 
@@ -33,13 +36,14 @@ def worker_environment(
 
 
 class WorkerServer(Server):
-    """`celery -A holdfast.workers.app worker` with these settings."""
+    """What `holdfast worker` runs, with these settings; `program` is another way to run the same."""
 
     name = "worker"
     start_timeout_seconds = 30.0
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], program: str = WORKER_PROGRAM) -> None:
         super().__init__()
+        self.program = program
         self.heartbeat_file = self.folder / "heartbeat"
         self._environment = {"HOLDFAST_PROBE_HEARTBEAT_FILE": str(self.heartbeat_file), **environment}
 
@@ -50,7 +54,7 @@ class WorkerServer(Server):
 
     def command(self) -> Sequence[str]:
         """Start through this interpreter."""
-        return [sys.executable, "-m", "celery", "-A", "holdfast.workers.app", "worker", "--loglevel", "INFO"]
+        return [sys.executable, "-m", self.program, "-A", "holdfast.workers.app", "worker", "-l", "INFO"]
 
     def environment(self) -> Mapping[str, str]:
         """The settings, and nothing of the developer's own."""
@@ -66,4 +70,12 @@ class WorkerServer(Server):
             content = json.loads(self.heartbeat_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        return content["pid"] == self.pid and content["probes"]["startup"]["status"] == "ok"
+        return (
+            content["pid"] in (self.pid, self.worker_pid) and content["probes"]["startup"]["status"] == "ok"
+        )
+
+    @property
+    def worker_pid(self) -> int:
+        """The process that runs handlers; `pid` is its companion's."""
+        children = psutil.Process(self.pid).children()
+        return children[0].pid if children else self.pid

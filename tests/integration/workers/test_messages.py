@@ -93,7 +93,7 @@ def test_no_bad_message_ends_or_wedges_the_worker(embedded: Platform):
     """Each bad shape is followed by a good job that runs in the same process; nothing stays on the queue."""
     worker = embedded.worker()
     server = redis.Redis.from_url(embedded.broker_url)
-    pid = worker.pid
+    pid = worker.worker_pid
     for name, message in bad_messages().items():
         text = (
             message.replace(b"LEDGER", embedded.ledger.ledger_id.encode())
@@ -106,7 +106,7 @@ def test_no_bad_message_ends_or_wedges_the_worker(embedded: Platform):
         canary = sample_tasks.echo.enqueue_sync(name)
         assert name == canary.result_sync(timeout_seconds=5), name
     assert worker.is_running
-    assert pid == worker.pid
+    assert pid == worker.worker_pid
     until(lambda: server.llen(RINGS) == 0, what="an empty queue")
     kept = until(
         lambda: (

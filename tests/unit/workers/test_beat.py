@@ -7,7 +7,7 @@ import pytest
 from holdfast.jobs.events import LeaseSure, LeaseUnsure, WorkerDeclaredDead
 from holdfast.tests.support.bench import Unsteady, registered
 from holdfast.tests.support.waiting import until
-from holdfast.workers.beat import Heartbeat
+from holdfast.workers.beat import BeatCalls, Heartbeat
 
 BEAT, LEASE = 0.005, 20.0
 
@@ -25,9 +25,11 @@ class Beating:
             lease_seconds=LEASE,
             clock=clock,
             events=events,
-            on_unsure=lambda: self.told.append("unsure"),
-            on_sure=lambda: self.told.append("sure"),
-            on_dead=lambda: self.told.append("dead"),
+            calls=BeatCalls(
+                on_dead=lambda: self.told.append("dead"),
+                on_unsure=lambda: self.told.append("unsure"),
+                on_sure=lambda: self.told.append("sure"),
+            ),
         )
 
     def beats(self, more):

@@ -19,7 +19,8 @@ from holdfast.tests.support.waiting import until
 from holdfast.workers import gate as gate_module
 from holdfast.workers import leases as leases_module
 from holdfast.workers import runtime as runtime_module
-from holdfast.workers.runtime import Outfit, Runtime, WorkerConfig
+from holdfast.workers.config import WorkerConfig
+from holdfast.workers.runtime import Outfit, Runtime
 
 CONFIG = WorkerConfig(
     name="worker-1",

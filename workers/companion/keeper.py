@@ -1,0 +1,90 @@
+"""The companion's hands on the ledger: beats for one worker, and the end of its row."""
+
+import threading
+from dataclasses import replace
+from typing import Final
+
+from holdfast.jobs.clock import Clock
+from holdfast.jobs.errors import LedgerError
+from holdfast.jobs.events import Event, Events, WorkerDeclaredDead
+from holdfast.ledger import Ledger
+from holdfast.workers.beat import BeatCalls, Heartbeat
+from holdfast.workers.companion.introduction import Introduction
+from holdfast.workers.companion.page import Page
+
+APPLICATION: Final = "holdfast-companion"
+"""How the database lists its connection."""
+LAST_WORDS_SECONDS: Final = 3.0
+"""How long the end of a row may take; if the ledger is away, the missing beats say it later."""
+
+
+class Keeper:
+    """Beats for the worker that introduced itself last, and writes on the page how that goes."""
+
+    def __init__(self, page: Page, events: Events, clock: Clock) -> None:
+        """Write on this page; others' deaths are told to `events`."""
+        self._page = page
+        self._events = events
+        self._clock = clock
+        self._ledger: Ledger | None = None
+        self._heartbeat: Heartbeat | None = None
+
+    def serve(self, introduction: Introduction) -> None:
+        """Beat for this worker, and for no other any more."""
+        self.rest()
+        terms = introduction.terms
+        if self._ledger is None:
+            config = replace(terms.ledger, pool_size=1, pool_overflow=1, application_name=APPLICATION)
+            self._ledger = Ledger(config)
+        page, number = self._page, introduction.number
+        self._heartbeat = heartbeat = Heartbeat(
+            self._ledger,
+            introduction.worker_id,
+            beat_seconds=terms.beat_seconds,
+            lease_seconds=terms.lease_seconds,
+            clock=self._clock,
+            events=Events(self._tell),
+            calls=BeatCalls(
+                on_dead=lambda: setattr(page, "dead", number),
+                on_unsure=lambda: self._note_miss(heartbeat),
+                on_beat=lambda: self._note_beat(heartbeat),
+            ),
+        )
+        heartbeat.start()
+
+    def rest(self) -> None:
+        """Beat no more; does not wait for a beat that is under way."""
+        if self._heartbeat is not None:
+            self._heartbeat.end()
+            self._heartbeat = None
+
+    def close_row(self, introduction: Introduction) -> None:
+        """End the row of a worker whose process is gone, so that its jobs are free at once."""
+        self.rest()
+        # On a thread: a database that does not answer must not keep a dead worker's supervisor waiting.
+        closing = threading.Thread(target=self._close_row, args=(introduction,), daemon=True)
+        closing.start()
+        closing.join(LAST_WORDS_SECONDS)
+
+    def _close_row(self, introduction: Introduction) -> None:
+        if self._ledger is None:
+            return
+        try:
+            self._ledger.retire_worker(introduction.worker_id)
+        except LedgerError:
+            return
+
+    def _note_beat(self, heartbeat: Heartbeat) -> None:
+        if heartbeat is self._heartbeat:
+            self._page.unsure_since = 0.0
+            self._page.beat_at = heartbeat.last_at
+
+    def _note_miss(self, heartbeat: Heartbeat) -> None:
+        if heartbeat is self._heartbeat and not self._page.unsure_since:
+            self._page.unsure_error = heartbeat.error_code
+            self._page.unsure_since = self._clock.monotonic()
+
+    def _tell(self, event: Event) -> None:
+        # Whether the lease is sure is told by the worker, whose metrics count it.
+        if isinstance(event, WorkerDeclaredDead):
+            self._events.emit(event)

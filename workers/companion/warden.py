@@ -1,0 +1,142 @@
+"""The companion's watch over its worker: pass signals on, kill what is stuck, reap, say how it died."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from typing import Final
+
+from holdfast.jobs.clock import Clock
+from holdfast.jobs.events import Events, WorkerDied, WorkerStuck
+from holdfast.monitoring.logs import configure_logging
+from holdfast.workers.companion.introduction import Introduction
+from holdfast.workers.companion.keeper import Keeper
+from holdfast.workers.companion.link import DUMP_SIGNAL, LEFT
+from holdfast.workers.companion.page import Page
+
+LOOK_SECONDS: Final = 0.25
+LEAVE_SECONDS: Final = 15.0
+"""How long a worker that has left may take to end."""
+DUMP_SECONDS: Final = 1.0
+DEATH_SECONDS: Final = 1.0
+"""How long after its line a process that dies may still be there."""
+_KILOBYTES_IN_MB: Final = 1000.0
+
+
+class Warden:
+    """Watches one worker process until it has ended."""
+
+    def __init__(
+        self, worker: int, page: Page, line: socket.socket, *, keeper: Keeper, events: Events, clock: Clock
+    ) -> None:
+        """Watch the child with this pid; its introductions come by `line`, its ticks by `page`."""
+        self._worker = worker
+        self._page = page
+        self._line = line
+        self._keeper = keeper
+        self._events = events
+        self._clock = clock
+        self._heard = b""
+        self._introduction: Introduction | None = None
+        self._silent_since: float | None = None
+        self._left_at: float | None = None
+        self._is_killed = False
+
+    def pass_on(self, number: int) -> None:
+        """Send a signal to the worker, if it is still there. Safe in a signal handler."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._worker, number)
+
+    def run(self) -> int:
+        """Watch until the worker has ended; returns its wait status."""
+        wakeup = _wakeup_at_child_exit()
+        readers = [self._line, wakeup]
+        while True:
+            ended, status, usage = os.wait4(self._worker, os.WNOHANG)
+            if ended:
+                return self._bury(status, usage.ru_maxrss / _KILOBYTES_IN_MB)
+            ready, _, _ = select.select(readers, [], [], LOOK_SECONDS)
+            if wakeup in ready:
+                wakeup.recv(4096)
+            if self._line in ready and not self._hear():
+                readers.remove(self._line)
+                self._silent_since = self._clock.monotonic()
+            self._judge()
+
+    def _hear(self) -> bool:
+        data = self._line.recv(65536)
+        self._heard += data
+        *lines, self._heard = self._heard.split(b"\n")
+        for line in lines:
+            if line + b"\n" == LEFT:
+                self._left_at = self._clock.monotonic()
+                self._keeper.rest()
+            else:
+                self._introduction = introduction = Introduction.of_line(line)
+                terms = introduction.terms
+                configure_logging(as_json=terms.log_as_json, level=terms.log_level)
+                self._keeper.serve(introduction)
+        return bool(data)
+
+    def _judge(self) -> None:
+        now = self._clock.monotonic()
+        if self._silent_since is not None and now - self._silent_since > DEATH_SECONDS:
+            # It hung up and lives: it has become another program, of whose life nothing is known.
+            self._keeper.rest()
+            self._introduction = None
+        if self._is_killed or self._introduction is None:
+            return
+        if self._left_at is not None:
+            if now - self._left_at > LEAVE_SECONDS:
+                self._kill()
+            return
+        stuck_seconds = now - self._page.ticked_at
+        if stuck_seconds > self._introduction.terms.stall_seconds:
+            worker = self._introduction
+            self._events.emit(
+                WorkerStuck(worker_id=worker.worker_id, name=worker.terms.name, seconds=stuck_seconds)
+            )
+            self._keeper.rest()
+            self.pass_on(DUMP_SIGNAL)
+            time.sleep(DUMP_SECONDS)  # noqa: TID251 -- the kernel does not tell when the stacks are written
+            self._kill()
+
+    def _kill(self) -> None:
+        self._is_killed = True
+        self.pass_on(signal.SIGKILL)
+
+    def _bury(self, status: int, peak_mb: float) -> int:
+        worker = self._introduction
+        self._keeper.rest()
+        if self._left_at is not None:
+            # Everything was written; that we had to help it out of the door is no failure.
+            return 0 if self._is_killed else status
+        if worker is None:
+            return status
+        self._keeper.close_row(worker)
+        # What its handlers started works for jobs that are free now.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._worker, signal.SIGKILL)
+        self._events.emit(
+            WorkerDied(worker_id=worker.worker_id, name=worker.terms.name, how=_how(status), peak_mb=peak_mb)
+        )
+        return status
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        with contextlib.suppress(ValueError):
+            return signal.Signals(os.WTERMSIG(status)).name
+        return f"signal {os.WTERMSIG(status)}"
+    return f"exit code {os.waitstatus_to_exitcode(status)}"
+
+
+def _wakeup_at_child_exit() -> socket.socket:
+    reader, writer = socket.socketpair()
+    for end in (reader, writer):
+        end.settimeout(0)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+    return reader

@@ -1,0 +1,24 @@
+"""What a worker is told, as plain values."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Plain values; the composition root fills them from the settings."""
+
+    name: str
+    version: str
+    host: str
+    queues: tuple[str, ...]
+    slots: int
+    threads: int
+    ring_window: int
+    beat_seconds: float
+    lease_seconds: float
+    unsure_limit_seconds: float
+    grace_seconds: float
+    soft_timeout_seconds: float | None
+    hard_timeout_seconds: float
+    result_largest_bytes: int
+    reconnect_longest_seconds: float
