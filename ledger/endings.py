@@ -76,14 +76,14 @@ class Ending:
 def of_settlement(settlement: Settlement) -> Ending:
     """Translate a handler's outcome; what no database can hold becomes quarantined(invalid_result)."""
     lease, outcome = settlement.lease, settlement.outcome
-    asked = _digest(outcome)
-    if isinstance(outcome, Completed) and not is_storable(outcome.result):
-        return invalid_result(lease, asked, "the result holds a NUL character or a lone surrogate")
+    asked = codec.digest(_kind(outcome))
     try:
+        asked = _digest(outcome)
+        if isinstance(outcome, Completed) and not is_storable(outcome.result):
+            return invalid_result(lease, asked, "the result holds a NUL character or a lone surrogate")
         return ending(lease.job_id, lease.token, asked=asked, **_fields(outcome))
-    except (ValueError, OverflowError) as error:
-        # An instant without a time zone, or beyond the calendar: this outcome's fault, not the batch's.
-        return invalid_result(lease, asked, f"the outcome cannot be stored: {error}")
+    except Exception as error:  # noqa: BLE001 -- this outcome's fault, whatever it holds, and not the batch's (B13)
+        return invalid_result(lease, asked, f"the outcome cannot be stored: {_said(error)}")
 
 
 def invalid_result(lease: Lease, asked: str, said: str) -> Ending:
@@ -129,11 +129,14 @@ def ending(
 
 def late_text(outcome: Outcome) -> str:
     """Describe a refused outcome within bounds, as JSON text."""
-    fields = {
-        key: storable_text(str(value))[: LONGEST_LATE // 4]
-        for key, value in asdict(outcome).items()
-        if value is not None and value != ""
-    }
+    try:
+        fields = {
+            key: storable_text(str(value))[: LONGEST_LATE // 4]
+            for key, value in asdict(outcome).items()
+            if value is not None and value != ""
+        }
+    except Exception as error:  # noqa: BLE001 -- as in `of_settlement`
+        fields = {"error": _said(error)}
     return json.dumps({"outcome": _kind(outcome), **fields}, ensure_ascii=False)[:LONGEST_LATE]
 
 
@@ -157,14 +160,14 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
         case Retry(delay_seconds, failure):
             return {
                 "kind": "retry",
-                "delay": bounded_seconds(delay_seconds),
+                "delay": bounded_seconds(float(delay_seconds)),
                 "failure": failure_text(failure),
             }
         case Snooze(delay_seconds, until, reason):
             instant = None if until is None else instant_text(until)
             return {
                 "kind": "snooze",
-                "delay": bounded_seconds(delay_seconds),
+                "delay": bounded_seconds(float(delay_seconds)),
                 "until": instant,
                 "detail": reason,
             }
@@ -180,6 +183,13 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
                 "failure": failure_text(failure),
                 "detail": None if failure is None else failure.message,
             }
+
+
+def _said(error: Exception) -> str:
+    try:
+        return storable_text(str(error))
+    except Exception:  # noqa: BLE001 -- the text of the error may be what fails
+        return type(error).__name__
 
 
 def _kind(outcome: Outcome) -> str:

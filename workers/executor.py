@@ -25,7 +25,7 @@ from holdfast.jobs.events import (
     ServiceFailed,
 )
 from holdfast.jobs.failure import Failure
-from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, Job, Settled, Settlement
+from holdfast.jobs.job import Settled, Settlement
 from holdfast.jobs.outcome import Completed, Outcome, Quarantine
 from holdfast.jobs.signals import Signal
 from holdfast.jobs.state import JobState, QuarantineReason
@@ -34,6 +34,7 @@ from holdfast.tasks.context import ContextPort, TaskContext
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.limits import DEFAULT_LIMITS, Limits
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import LedgerWriter
 
@@ -53,25 +54,6 @@ class Watcher(Protocol):
     ) -> None:
         """Tell how it ended; `result` None is a hand-back, `settled` None a lost lease."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long an attempt may take where neither the job nor its task says it; in seconds."""
-
-    soft_seconds: float | None = None
-    hard_seconds: float = DEFAULT_ATTEMPT_SECONDS
-
-    def soft(self, job: Job, spec: TaskSpec) -> float | None:
-        """Return when the handler is cancelled, None for never."""
-        return job.soft_timeout_seconds or spec.soft_timeout_seconds or self.soft_seconds
-
-    def hard(self, job: Job, spec: TaskSpec) -> float:
-        """Return when the attempt ends."""
-        return job.hard_timeout_seconds or spec.hard_timeout_seconds or self.hard_seconds
-
-
-DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +162,19 @@ class Executor:
     async def _end(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> None:
         attempt.is_settling = True
         try:
-            settled = await self._settle(attempt, verdict)
+            settled = await self._write(attempt, verdict)
+        except Exception as error:  # noqa: BLE001 -- an outcome that cannot be written would be due again for ever
+            verdict = Quarantine(QuarantineReason.INVALID_RESULT, Failure.of(error))
+            settled = await self._write(attempt, verdict)
+        self._announce_end(attempt, _as_written(verdict, settled), settled)
+
+    async def _write(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> Settled | None:
+        try:
+            return await self._settle(attempt, verdict)
         except LedgerError as error:
             # The row stays ours and running: the reconciliation finds that nobody holds it.
             self._events.emit(ServiceFailed(service="executor", error=str(error)[:_LONGEST_ERROR]))
-            settled = None
-        self._announce_end(attempt, _as_written(verdict, settled), settled)
+            return None
 
     async def _judge(self, attempt: RunningAttempt) -> "Outcome | _Handed | _Lost":
         job = attempt.claim.job

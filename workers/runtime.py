@@ -27,11 +27,12 @@ from holdfast.workers.celery_view import CeleryView
 from holdfast.workers.census import birth_of_self
 from holdfast.workers.companion.beat import Companion, CompanionBeat
 from holdfast.workers.config import WorkerConfig
-from holdfast.workers.executor import Executor, Limits
+from holdfast.workers.executor import Executor
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.leases import LeaseKeeper
+from holdfast.workers.limits import Limits
 from holdfast.workers.loop import LoopThread
 from holdfast.workers.port import WorkerPort
 from holdfast.workers.probes import Probes

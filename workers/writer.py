@@ -146,13 +146,17 @@ class LedgerWriter:
             answers = self._ledger.settle([wish.value for wish in wishes])
         except LedgerUnavailable as error:
             # An outcome is paid work: it is kept and tried again, the token makes that safe.
-            self._spool = wishes
+            self._spool += wishes
             self._pause = min(max(self._pause * 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             self._on_unavailable(error)
             return
         except Exception as error:  # noqa: BLE001 -- whatever it is, the waiting attempts must hear of it
+            if len(wishes) == 1:
+                _reply(wishes[0], error=error)
+                return
+            # One of them is to blame, and the others are paid work: each alone (B13).
             for wish in wishes:
-                _reply(wish, error=error)
+                self._settle([wish])
             return
         self._pause = 0.0
         for wish, settled in zip(wishes, answers, strict=True):

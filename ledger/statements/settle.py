@@ -206,7 +206,8 @@ class _Verdict:
         )
         self._cancels = and_(self.is_kind(*_NOT_FINAL), jobs.c.cancel_requested_at.is_not(None))
         self._lost_too_often = and_(self.is_kind("lost", "overran"), jobs.c.losses + 1 >= MOST_LOSSES)
-        self._claimed_too_often = and_(self.is_kind("retry", "snooze", "park"), jobs.c.claims >= MOST_CLAIMS)
+        gives_back_too_often = self.is_kind("retry", "snooze", "park", "hand_back")
+        self._claimed_too_often = and_(gives_back_too_often, jobs.c.claims >= MOST_CLAIMS)
         self._too_late = and_(self.is_kind("retry", "snooze"), self.next_run_at >= jobs.c.ends_at)
 
     def is_kind(self, *kinds: str) -> ColumnElement[bool]:

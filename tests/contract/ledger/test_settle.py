@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -239,6 +240,56 @@ def test_bad_row_fails_alone(ledger, claim, outcome):
     assert QuarantineReason.INVALID_RESULT == job.reason
     assert job.failure.message
     assert states == [one.state for one in ledger.settle(settlements)]
+
+
+class Speechless(Exception):
+    """An exception without a text, and that cannot be copied."""
+
+    def __str__(self):
+        raise RuntimeError("nothing to say")
+
+    def __deepcopy__(self, memo):
+        raise TypeError("one of a kind")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Retry(1.0, Failure("Retry", ValueError("x"))),
+        Retry(Decimal(1), a_failure()),
+        Snooze(delay_seconds=Decimal(1)),
+        Snooze(delay_seconds="soon"),
+        Snooze(1.0, reason=Speechless()),
+        Cancel(Speechless()),
+        Cancel(ValueError("x")),
+    ],
+)
+def test_an_odd_outcome_fails_alone(ledger, claim, odd):
+    """What a handler smuggled into its outcome costs no other job of the batch its paid result (B13)."""
+    good, bad = a_new_job(), a_new_job()
+    ledger.enqueue([good, bad])
+    leases = [claim(job.id).lease for job in (good, bad)]
+    answers = ledger.settle([a_settlement(leases[0], Completed('"paid"')), a_settlement(leases[1], odd)])
+    assert JobState.COMPLETED == answers[0].state
+    assert '"paid"' == ledger.job(good.id).result
+    assert JobState.RUNNING != ledger.job(bad.id).state
+    assert settle(ledger, leases[1], odd) == answers[1], "and a repetition gets the same answer"
+
+
+def test_an_odd_outcome_that_is_late_is_kept_as_late(ledger, lease, claim):
+    """A lost lease is an answer, whatever the outcome holds."""
+    settle(ledger, lease, Snooze(0))
+    assert settle(ledger, replace(lease, token=new_lease_token()), Cancel(Speechless())).is_lost
+
+
+def test_hand_backs_are_bounded(ledger, lease, by_hand):
+    """What is handed back again and again is put aside at last (B25)."""
+    by_hand("UPDATE jobs SET claims = 1000 WHERE id = :id", id=lease.job_id)
+    (answer,) = ledger.hand_back([lease], "not ended here yet")
+    assert (JobState.QUARANTINED, QuarantineReason.ATTEMPTS_EXHAUSTED) == (
+        answer.state,
+        ledger.job(lease.job_id).reason,
+    )
 
 
 def test_ugly_failures_are_stored(ledger, lease):

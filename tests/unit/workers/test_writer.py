@@ -201,6 +201,33 @@ def test_another_error_reaches_the_one_who_asked(ledger, error):
     asyncio.run(main())
 
 
+def test_an_outcome_that_cannot_be_written_costs_no_other_one(ledger):
+    """A batch that fails for an unknown reason is written one by one; only the one to blame hears of it."""
+
+    class Picky:
+        """A ledger that stumbles over one job."""
+
+        def __init__(self, bad):
+            self.bad = bad
+
+        def settle(self, settlements):
+            if any(one.lease == self.bad for one in settlements):
+                raise KeyError("odd")
+            return ledger.settle(settlements)
+
+    async def main():
+        leases = [claim.lease for claim in claims(ledger, 4)]
+        writer = LedgerWriter(Picky(leases[1]), on_unavailable=lambda _: None)
+        answers = [asyncio.ensure_future(writer.settle(a_settlement(lease))) for lease in leases]
+        await asyncio.sleep(0)
+        writer.start()
+        told = await asyncio.gather(*answers, return_exceptions=True)
+        assert [DONE, "KeyError", DONE, DONE] == [getattr(one, "state", type(one).__name__) for one in told]
+        assert await asyncio.to_thread(writer.stop, 5.0)
+
+    asyncio.run(main())
+
+
 def test_a_lost_lease_is_an_answer(ledger):
     """A settlement under a token that nobody holds is answered without a state.
 

@@ -1,0 +1,26 @@
+"""How long an attempt may take."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, Job
+from holdfast.tasks.spec import TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an attempt may take where neither the job nor its task says it; in seconds."""
+
+    soft_seconds: float | None = None
+    hard_seconds: float = DEFAULT_ATTEMPT_SECONDS
+
+    def soft(self, job: Job, spec: TaskSpec) -> float | None:
+        """Return when the handler is cancelled, None for never."""
+        return job.soft_timeout_seconds or spec.soft_timeout_seconds or self.soft_seconds
+
+    def hard(self, job: Job, spec: TaskSpec) -> float:
+        """Return when the attempt ends."""
+        return job.hard_timeout_seconds or spec.hard_timeout_seconds or self.hard_seconds
+
+
+DEFAULT_LIMITS: Final = Limits()
