@@ -53,7 +53,7 @@ from holdfast.ledger.records import (
 from holdfast.ledger.retention import Retention
 from holdfast.ledger.revision import check_revision
 from holdfast.ledger.roster import Roster
-from holdfast.ledger.sessions import Sessions
+from holdfast.ledger.sessions import Guard, Sessions
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.steering import CancelAnswer, Steering
 from holdfast.ledger.transaction import Transactions
@@ -391,10 +391,10 @@ class Ledger:
 
     # Handlers' own transactions
 
-    def session(self) -> AbstractContextManager[Session]:
+    def session(self, before_commit: Guard = bool) -> AbstractContextManager[Session]:
         """Open a session on the ledger's database, from a pool of its own. Commits nothing by itself."""
-        return self._sessions.session()
+        return self._sessions.session(before_commit)
 
-    def async_session(self) -> AbstractAsyncContextManager[AsyncSession]:
+    def async_session(self, before_commit: Guard = bool) -> AbstractAsyncContextManager[AsyncSession]:
         """Open a session on the running event loop; end its pool with `close_async`."""
-        return self._sessions.async_session()
+        return self._sessions.async_session(before_commit)

@@ -68,8 +68,10 @@ class Roster:
         """End a living worker, if it has not beaten since `beat_seq`; None asks for no proof."""
 
         def work(connection: Connection) -> bool:
-            # Waits for claims under way, so that none of them commits under a dead worker.
-            row = self._transactions.run(connection, workers.judge(worker_id)).first()
+            # No claim may commit under a dead worker: who leaves waits for claims under way. An observer does
+            # not, as a worker that froze in a claim would hold up the beats of everybody who judges it.
+            waits = beat_seq is None
+            row = self._transactions.run(connection, workers.judge(worker_id, waits=waits)).first()
             if row is None or not row.alive:
                 return False
             return self._transactions.run(connection, workers.end(worker_id, beat_seq)).first() is not None

@@ -3,23 +3,34 @@
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.engine import make_async_engine, make_engine
+from holdfast.ledger.translate import translated_outages
+
+Guard = Callable[[], object]
+PATIENCE_SECONDS: Final = 24 * 3600.0
+"""How long a handler waits for a connection: its own time limits end sooner."""
 
 
 class Sessions:
-    """Makes sessions on the ledger's database; pools are made when first asked for."""
+    """Makes sessions on the ledger's database; pools are made when first asked for.
+
+    What the database's absence makes of a transaction is LedgerUnavailable,
+    which is transient; every other error of a caller's statement is its own.
+    """
 
     def __init__(self, config: LedgerConfig) -> None:
         """Take where the database is; connects to nothing yet."""
-        self._config = config
+        self._config = replace(config, pool_timeout_seconds=PATIENCE_SECONDS)
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
@@ -27,25 +38,28 @@ class Sessions:
         )
 
     @contextmanager
-    def session(self) -> Generator[Session]:
-        """Open a session; commits nothing by itself."""
+    def session(self, before_commit: Guard = bool) -> Generator[Session]:
+        """Open a session; commits nothing by itself. What `before_commit` raises prevents a commit."""
         with self._lock:
             if self._engine is None:
                 self._engine = make_engine(self._config)
             engine = self._engine
-        with Session(engine) as session:
+        with translated_outages("a transaction of a handler"), Session(engine) as session:
+            _guard(session, before_commit)
             yield session
 
     @asynccontextmanager
-    async def async_session(self) -> AsyncGenerator[AsyncSession]:
+    async def async_session(self, before_commit: Guard = bool) -> AsyncGenerator[AsyncSession]:
         """Open a session on the running loop; commits nothing by itself."""
         loop = asyncio.get_running_loop()
         with self._lock:
             engine = self._by_loop.get(loop)
             if engine is None:
                 engine = self._by_loop[loop] = make_async_engine(self._config)
-        async with AsyncSession(engine, expire_on_commit=False) as session:
-            yield session
+        with translated_outages("a transaction of a handler"):
+            async with AsyncSession(engine, expire_on_commit=False) as session:
+                _guard(session.sync_session, before_commit)
+                yield session
 
     async def close_async(self) -> None:
         """Close the running loop's connections; only the loop that opened them can."""
@@ -60,3 +74,11 @@ class Sessions:
             engine, self._engine = self._engine, None
         if engine is not None:
             engine.dispose()
+
+
+def _guard(session: Session, before_commit: Guard) -> None:
+    def ask(session: Session) -> None:
+        del session
+        before_commit()
+
+    event.listen(session, "before_commit", ask)

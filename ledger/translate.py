@@ -5,6 +5,8 @@ what is it called outside.
 """
 
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Final
 
@@ -79,6 +81,17 @@ def translated(error: SQLAlchemyError, *, doing: str) -> LedgerError:
     if kind in {Trouble.CONFLICT, Trouble.CONNECTION, Trouble.LOCKED}:
         return LedgerUnavailable(detail=detail)
     return LedgerError(detail=detail)
+
+
+@contextmanager
+def translated_outages(doing: str) -> Generator[None]:
+    """Turn what says that the database is away into LedgerUnavailable, and let everything else pass."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if trouble(error) is Trouble.CONNECTION:
+            raise translated(error, doing=doing) from error
+        raise
 
 
 def _by_sqlstate(state: str) -> Trouble:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import AsyncGenerator, Generator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
 from contextlib import AbstractAsyncContextManager as AsyncBlock
 from contextlib import AbstractContextManager as Block
 from contextlib import asynccontextmanager, contextmanager
@@ -37,12 +37,12 @@ class ContextPort(Protocol):
         """Do the same for a handler on a thread."""
         ...
 
-    def session(self) -> Block[Session]:
-        """Open a session on the ledger's database."""
+    def session(self, before_commit: Callable[[], object]) -> Block[Session]:
+        """Open a session on the ledger's database; what `before_commit` raises prevents a commit."""
         ...
 
-    def async_session(self) -> AsyncBlock[AsyncSession]:
-        """Open an async session on the ledger's database."""
+    def async_session(self, before_commit: Callable[[], object]) -> AsyncBlock[AsyncSession]:
+        """Open an async session on the ledger's database, guarded likewise."""
         ...
 
     def check_lease_in(self, connection: Connection, lease: Lease) -> None:
@@ -179,9 +179,12 @@ class TaskContext:
 
         The fence is checked by the last statement before COMMIT, so the job's
         row is locked for that moment only. LeaseLost rolls everything back.
+        The block commits; `session.commit()` inside it raises InvalidOption,
+        since it would pass the fence by.
         """
-        async with self._port.async_session() as session:
-            ending = self._open.setdefault(id(session), _Ending())
+        ending = _Ending()
+        async with self._port.async_session(ending.check) as session:
+            self._open[id(session)] = ending
             try:
                 yield session
                 await session.flush()
@@ -198,8 +201,9 @@ class TaskContext:
     @contextmanager
     def transaction_sync(self) -> Generator[Session]:
         """Do the same in a `def` handler."""
-        with self._port.session() as session:
-            ending = self._open.setdefault(id(session), _Ending())
+        ending = _Ending()
+        with self._port.session(ending.check) as session:
+            self._open[id(session)] = ending
             try:
                 yield session
                 session.flush()
@@ -230,6 +234,7 @@ class TaskContext:
         ending.result = self._result.encode(result, largest_bytes=self._result_largest_bytes)
 
     def _close_transaction(self, connection: Connection, ending: "_Ending") -> None:
+        ending.may_commit = True
         if ending.result is None:
             self._port.check_lease_in(connection, self._lease)
             return
@@ -260,6 +265,15 @@ class _Ending:
 
     result: str | None = None
     settled: Settled | None = None
+    may_commit: bool = False
+
+    def check(self) -> None:
+        """Refuse a commit of the handler's own."""
+        if not self.may_commit:
+            raise InvalidOption(
+                detail="a transaction of the context commits at the end of its block, under the fence",
+                hint="Leave the block instead of calling commit(); open another one for what comes after.",
+            )
 
 
 def _progress(done: float, total: float | None, text: str) -> Progress:

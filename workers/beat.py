@@ -9,14 +9,16 @@ interpreter lock starves every thread of the worker.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from holdfast.jobs.clock import Clock
 from holdfast.jobs.errors import LedgerError
-from holdfast.jobs.events import Events, LeaseSure, LeaseUnsure, WorkerDeclaredDead
+from holdfast.jobs.events import Events, LeaseSure, LeaseUnsure, ServiceFailed, WorkerDeclaredDead
 from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import WorkerRow
 from holdfast.workers.observer import Observer
+
+_LONGEST_ERROR: Final = 500
 
 
 class BeatLedger(Protocol):
@@ -130,8 +132,18 @@ class Heartbeat:
 
     def _judge_others(self) -> None:
         try:
-            for worker in self._observer.look(self._ledger.workers(), self._clock.monotonic()):
-                if self._ledger.declare_dead(worker.id, worker.beat_seq):
-                    self._events.emit(WorkerDeclaredDead(worker_id=worker.id, name=worker.name))
+            silent = self._observer.look(self._ledger.workers(), self._clock.monotonic())
         except Exception:  # noqa: BLE001 -- the next beat finds out whether the ledger is away
             self._observer.forget()
+            return
+        for worker in silent:
+            self._bury(worker)
+
+    def _bury(self, worker: WorkerRow) -> None:
+        try:
+            is_dead = self._ledger.declare_dead(worker.id, worker.beat_seq)
+        except Exception as error:  # noqa: BLE001 -- one that cannot be buried now keeps nobody from burying the others
+            self._events.emit(ServiceFailed(service="beat", error=repr(error)[:_LONGEST_ERROR]))
+            return
+        if is_dead:
+            self._events.emit(WorkerDeclaredDead(worker_id=worker.id, name=worker.name))

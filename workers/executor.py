@@ -274,7 +274,9 @@ class Executor:
             return _Lost()
         if isinstance(error, _HandlerExit) and error.__cause__ is not None:
             error = error.__cause__
-        if why is not None and not isinstance(error, Signal):
+        # A thread cannot be interrupted: what its handler raised is the handler's own.
+        is_own = not spec.is_async and not isinstance(error, asyncio.CancelledError)
+        if why is not None and not is_own and not isinstance(error, Signal):
             if why is Interrupt.CANCEL:
                 return outcome.Cancel(reason="cancelled while it ran")
             if why is Interrupt.DRAIN:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-from holdfast.jobs.errors import LeaseLost
+from holdfast.jobs.errors import LeaseLost, LedgerUnavailable
 from holdfast.jobs.job import Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
@@ -23,22 +23,33 @@ class WorkerPort:
         self._note = note
 
     async def progress(self, lease: Lease, progress: Progress) -> None:
-        """Write a report of progress, together with whatever else is waiting. Raises LeaseLost."""
-        if not await self._writer.call(lambda ledger: ledger.progress(lease, progress)):
+        """Write a report of progress, together with whatever else is waiting. Raises LeaseLost.
+
+        In an outage of the ledger the report is dropped: it is news, and no reason to fail (B7).
+        """
+        try:
+            is_ours = await self._writer.call(lambda ledger: ledger.progress(lease, progress))
+        except LedgerUnavailable:
+            return
+        if not is_ours:
             raise LeaseLost(job_id=lease.job_id)
 
     def progress_sync(self, lease: Lease, progress: Progress) -> None:
         """Do the same for a handler on a thread."""
-        if not self._ledger.progress(lease, progress):
+        try:
+            is_ours = self._ledger.progress(lease, progress)
+        except LedgerUnavailable:
+            return
+        if not is_ours:
             raise LeaseLost(job_id=lease.job_id)
 
-    def session(self) -> AbstractContextManager[Session]:
+    def session(self, before_commit: Callable[[], object]) -> AbstractContextManager[Session]:
         """Open a session on the ledger's database."""
-        return self._ledger.session()
+        return self._ledger.session(before_commit)
 
-    def async_session(self) -> AbstractAsyncContextManager[AsyncSession]:
+    def async_session(self, before_commit: Callable[[], object]) -> AbstractAsyncContextManager[AsyncSession]:
         """Open an async session on the ledger's database."""
-        return self._ledger.async_session()
+        return self._ledger.async_session(before_commit)
 
     def check_lease_in(self, connection: Connection, lease: Lease) -> None:
         """Touch the job's row under its lease. Raises LeaseLost."""

@@ -5,6 +5,7 @@ that does not return would keep a drained worker alive for ever. These are
 daemons: what they run is fenced out by its lease.
 """
 
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -43,9 +44,19 @@ class DaemonThreads:
             if self._idle >= len(self._line):
                 self._changed.notify()
             elif self._threads < self._most:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+                self._start_one()
         return future
+
+    def _start_one(self) -> None:
+        self._threads += 1
+        thread = threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # The system gives no more threads: this call fails, and the pool stays what it was.
+            self._threads -= 1
+            future, _ = self._line.pop()
+            future.set_exception(BlockingIOError(errno.EAGAIN, f"no thread for this handler: {error}"))
 
     def close(self) -> None:
         """Start nothing more; what runs goes on, what waits is cancelled."""

@@ -52,9 +52,13 @@ def beat(worker_id: str) -> Update:
 
 
 @lru_cache(maxsize=64)
-def judge(worker_id: str) -> Select[*tuple[Any, ...]]:
-    """Lock a worker's row against claims and beats before its end is decided (B3)."""
-    return select(workers.c.alive, workers.c.beat_seq).where(workers.c.id == worker_id).with_for_update()
+def judge(worker_id: str, *, waits: bool) -> Select[*tuple[Any, ...]]:
+    """Lock a worker's row against claims and beats before its end is decided (B3).
+
+    `waits` for a claim under way; without, such a row is passed over and looked at again later.
+    """
+    row = select(workers.c.alive, workers.c.beat_seq).where(workers.c.id == worker_id)
+    return row.with_for_update(skip_locked=not waits)
 
 
 def end(worker_id: str, beat_seq: int | None) -> Update:

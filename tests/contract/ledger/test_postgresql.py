@@ -76,22 +76,21 @@ def test_absurd_limit(ledger, claim, by_hand, seconds):
     assert job.id == claim().lease.job_id
 
 
-def test_beat_before_death(ledger, worker, transactions, is_waiting):
-    """A beat that commits while the death waits for it keeps the worker alive, and its jobs with it (B3)."""
+def test_beat_before_death(ledger, worker, transactions):
+    """A beat under way keeps the worker alive, and its jobs with it; nobody waits for it (B3)."""
     seen = ledger.workers()[0].beat_seq
-    with transactions.engine.connect() as connection, ThreadPoolExecutor(1) as pool:
+    with transactions.engine.connect() as connection:
         transactions.run(connection, worker_statements.beat(worker.id))
-        death = pool.submit(ledger.declare_dead, worker.id, seen)
-        until(is_waiting, what="the death to wait for the beat")
+        assert not ledger.declare_dead(worker.id, seen)
         connection.commit()
-        assert not death.result(10)
+    assert not ledger.declare_dead(worker.id, seen)
     assert ledger.beat(worker.id)
 
 
 def test_death_before_beat(ledger, worker, transactions, is_waiting):
     """A beat that waits for the death finds itself dead (B3)."""
     with transactions.engine.connect() as connection, ThreadPoolExecutor(1) as pool:
-        transactions.run(connection, worker_statements.judge(worker.id))
+        transactions.run(connection, worker_statements.judge(worker.id, waits=True))
         transactions.run(connection, worker_statements.end(worker.id, 0))
         beat = pool.submit(ledger.beat, worker.id)
         until(is_waiting, what="the beat to wait for the death")
@@ -100,21 +99,30 @@ def test_death_before_beat(ledger, worker, transactions, is_waiting):
 
 
 def test_claim_holds_death_back_but_no_beat(ledger, worker, transactions, is_waiting):
-    """While a claim is under way its worker can beat, and its death waits for the claim's end."""
+    """While a claim is under way its worker can beat, and its leave waits for the claim's end."""
     with transactions.engine.connect() as connection, ThreadPoolExecutor(1) as pool:
         assert transactions.run(connection, claims.worker_is_alive(worker.id)).scalar()
         assert ledger.beat(worker.id)
-        death = pool.submit(ledger.declare_dead, worker.id, 1)
-        until(is_waiting, what="the death to wait for the claim")
+        leave = pool.submit(ledger.retire_worker, worker.id)
+        until(is_waiting, what="the leave to wait for the claim")
         connection.commit()
-        assert death.result(10)
+        assert leave.result(10)
+
+
+def test_a_frozen_claim_holds_up_no_observer(ledger, worker, transactions):
+    """A worker that froze in its claim cannot be declared dead yet, and whoever tries does not wait."""
+    with transactions.engine.connect() as connection:
+        assert transactions.run(connection, claims.worker_is_alive(worker.id)).scalar()
+        assert not ledger.declare_dead(worker.id, 0)
+        connection.rollback()
+    assert ledger.declare_dead(worker.id, 0)
 
 
 def test_death_before_claim(ledger, worker, transactions, is_waiting):
     """A claim that waits for its worker's death is LeaseLost, and leaves the job available."""
     ledger.enqueue([a_new_job()])
     with transactions.engine.connect() as connection, ThreadPoolExecutor(1) as pool:
-        transactions.run(connection, worker_statements.judge(worker.id))
+        transactions.run(connection, worker_statements.judge(worker.id, waits=True))
         transactions.run(connection, worker_statements.end(worker.id, 0))
         claim = pool.submit(ledger.claim, worker.id, [ClaimRequest(new_lease_token())], **HOW)
         until(is_waiting, what="the claim to wait for the death")

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 
+import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from holdfast.jobs.clock import SystemClock
-from holdfast.jobs.errors import LeaseLost
+from holdfast.jobs.errors import InvalidOption, LeaseLost, LedgerUnavailable
 from holdfast.jobs.state import JobState
 from holdfast.tasks import TaskContext
 
@@ -85,10 +87,11 @@ async def write(ctx, ledger, *, complete=False, before_the_end=lambda: None):
         await ledger.close_async()
 
 
-def write_sync(ctx, ledger, *, complete=False, before_the_end=lambda: None):
+def write_sync(ctx, ledger, *, complete=False, before_the_end=lambda: None, inside=lambda _: None):
     """Write one row in a synchronous transaction."""
     with ctx.transaction_sync() as session:
         session.execute(INSERT)
+        inside(session)
         if complete:
             ctx.complete(session, "done")
         before_the_end()
@@ -151,6 +154,37 @@ def test_an_error_after_complete_completes_nothing(ctx, ledger, claim, port, tra
 
     assert 0 == words(ledger)
     assert JobState.RUNNING == ledger.job(claim.job.id).state
+
+
+def test_a_commit_of_the_handlers_own_is_refused(ctx, ledger, claim):
+    """It would pass the fence by; what was written is rolled back, and the message says what to do."""
+
+    async def commit_inside():
+        try:
+            async with ctx.transaction() as session:
+                await session.execute(INSERT)
+                await session.commit()
+        finally:
+            await ledger.close_async()
+
+    with pytest.raises(InvalidOption, match="Leave the block"):
+        asyncio.run(commit_inside())
+    with pytest.raises(InvalidOption, match="Leave the block"):
+        write_sync(ctx, ledger, inside=lambda session: session.commit())
+    assert 0 == words(ledger)
+
+
+def test_an_outage_in_a_transaction_is_an_outage(ctx, ledger, transact):
+    """A database that goes away is LedgerUnavailable, and transient; a wrong statement is the caller's."""
+
+    def lose():
+        raise OperationalError("SELECT 1", None, psycopg.OperationalError("the connection is lost"))
+
+    with pytest.raises(LedgerUnavailable, match="the connection is lost"):
+        transact(ctx, ledger, before_the_end=lose)
+    with pytest.raises(DBAPIError):
+        write_sync(ctx, ledger, inside=lambda session: session.execute(text("SELECT wrong FROM witness")))
+    assert 0 == words(ledger)
 
 
 def test_a_second_completion_is_refused(ctx, ledger, transact):

@@ -46,11 +46,11 @@ class Recorder:
         self.calls.append(progress)
 
     @contextlib.contextmanager
-    def session(self):
+    def session(self, before_commit):
         yield self
 
     @contextlib.asynccontextmanager
-    async def async_session(self):
+    async def async_session(self, before_commit):
         yield AsyncRecorder(self)
 
     def check_lease_in(self, connection, lease):

@@ -4,7 +4,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from holdfast.jobs.events import LeaseSure, LeaseUnsure, WorkerDeclaredDead
+from holdfast.jobs.errors import LedgerError
+from holdfast.jobs.events import LeaseSure, LeaseUnsure, ServiceFailed, WorkerDeclaredDead
 from holdfast.tests.support.bench import Unsteady, registered
 from holdfast.tests.support.waiting import until
 from holdfast.workers.beat import BeatCalls, Heartbeat
@@ -153,3 +154,16 @@ def test_it_can_be_stopped_before_it_started_and_twice(ledger, clock, events):
     heart = Beating(ledger, clock, events).heart
     heart.stop()
     heart.stop()
+
+
+def test_one_that_cannot_be_buried_keeps_nobody_from_burying_the_others(beating, ledger, clock, seen):
+    """What was observed of them is not forgotten, and the failure is told."""
+    registered(ledger)
+    beating.line.errors["declare_dead"] = LedgerError(detail="a row that is locked")
+    for _ in range(6):
+        beating.beats(2)
+        clock.advance(LEASE / 4)
+    until(lambda: of(seen, ServiceFailed), what="the failure")
+    beating.line.errors.clear()
+    beating.beats(2)
+    until(lambda: of(seen, WorkerDeclaredDead), what="a declaration of death without another lease")

@@ -163,6 +163,19 @@ def test_a_def_handler_runs_on_a_thread_with_its_context(stage):
     assert names[0].startswith("test-handler")
 
 
+def test_an_outage_of_the_ledger_drops_a_report_and_fails_nobody(stage):
+    """Progress is news: a job that tells of it goes on while the database restarts (B7)."""
+
+    async def handler(ctx: TaskContext) -> str:
+        stage.line.before.add("progress")
+        await ctx.progress(1, 2, "in the dark")
+        stage.line.before.clear()
+        return "done"
+
+    job = asyncio.run(stage.run(handler))
+    assert (DONE, '"done"', None) == (job.state, job.result, job.progress)
+
+
 def test_a_context_reports_progress_under_the_lease(stage):
     """Progress is written while the job runs."""
 
@@ -372,6 +385,25 @@ def test_the_soft_limit_cancels_a_coroutine(stage):
     assert "holdfast.jobs.errors.AttemptTimeout" == job.failure.type
     assert "0.02 s" in job.failure.message
     assert [] == stage.abandoned
+
+
+def test_what_a_thread_raises_after_its_soft_limit_is_its_own(stage):
+    """A thread cannot be interrupted, so its error is no timeout: a permanent one is not tried again."""
+    passed = threading.Event()
+
+    def handler() -> None:
+        passed.wait(5.0)
+        raise PermissionError("not yours")
+
+    async def main():
+        running = asyncio.ensure_future(stage.run(handler, soft_timeout_seconds=0.02))
+        await turns(lambda: stage.attempt is not None and stage.attempt.interrupted)
+        passed.set()
+        return await running
+
+    job = asyncio.run(main())
+    assert (JobState.QUARANTINED, QuarantineReason.PERMANENT) == (job.state, job.reason)
+    assert "PermissionError" == job.failure.type
 
 
 def test_a_handler_that_makes_use_of_its_soft_limit_completes(stage):

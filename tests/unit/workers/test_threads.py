@@ -89,3 +89,16 @@ def test_there_is_always_one_thread():
     made = DaemonThreads(0, name="test-threads")
     assert 1 == made.submit(lambda: 1).result(5)
     made.close()
+
+
+def test_a_thread_that_cannot_start_fails_one_call(threads, monkeypatch):
+    """The call hears of it as of a passing trouble; when the system has threads again the pool is whole."""
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            assert isinstance(threads.submit(lambda: 1).exception(5), BlockingIOError)
+    assert 2 == threads.submit(lambda: 2).result(5)
