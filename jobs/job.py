@@ -142,6 +142,17 @@ class ClaimRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Without:
+    """What a wish for any job must not be granted."""
+
+    tasks: frozenset[str] = frozenset()
+    jobs: frozenset[JobId] = frozenset()
+
+
+NO_EXCEPTION: Final = Without()
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A granted wish."""
 
@@ -233,3 +244,4 @@ class Leftover:
     state: JobState
     worker_id: WorkerId | None
     why: str
+    """`worker_lost` (the attempt was given back), `attempt_ended` (it was spent), or a reason of its own."""

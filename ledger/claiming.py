@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 
 from holdfast.jobs.errors import LeaseLost
 from holdfast.jobs.ids import LeaseToken, WorkerId
-from holdfast.jobs.job import Claim, ClaimRequest
+from holdfast.jobs.job import NO_EXCEPTION, Claim, ClaimRequest, Without
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import packed, packed_with_ids
@@ -43,6 +43,7 @@ class Claiming:
         queues: Sequence[str],
         default_attempt_seconds: float,
         hard_limits: Mapping[str, float],
+        without: Without = NO_EXCEPTION,
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction."""
         if not requests:
@@ -55,7 +56,7 @@ class Claiming:
             claim.DEFAULT_SECONDS: bounded_seconds(default_attempt_seconds),
             claim.GRACE_SECONDS: self._grace_seconds,
         }
-        work = _Work(self._transactions, worker_id, requests, queues, parameters)
+        work = _Work(self._transactions, worker_id, requests, queues, parameters, without=without)
         try:
             granted = self._transactions.write(work.claim, doing="claim", tells_data=True)
         except DataRefused:
@@ -103,6 +104,8 @@ class _Work:
         requests: Sequence[ClaimRequest],
         queues: Sequence[str],
         parameters: dict[str, Any],
+        *,
+        without: Without,
     ) -> None:
         self._transactions = transactions
         self._worker_id = worker_id
@@ -111,6 +114,7 @@ class _Work:
         self._order = {request.token: place for place, request in enumerate(requests)}
         self._queues = tuple(sorted(set(queues)))
         self._parameters = parameters
+        self._without = without
         self.is_careful = False
 
     def claim(self, connection: Connection) -> list[AnyRow]:
@@ -129,8 +133,12 @@ class _Work:
     def _next(self, connection: Connection, tokens: list[LeaseToken], named: list[Wish]) -> list[Wish]:
         if not tokens or not self._queues:
             return []
-        statement = claim.next_available(self._worker_id, self._queues)
-        found = self._transactions.run(connection, statement, {claim.LIMIT: len(tokens) + len(named)})
+        tasks, jobs = sorted(self._without.tasks), sorted(self._without.jobs)
+        statement = claim.next_available(
+            self._worker_id, self._queues, spares_tasks=bool(tasks), spares_jobs=bool(jobs)
+        )
+        values = {claim.LIMIT: len(tokens) + len(named), claim.SPARED_TASKS: tasks, claim.SPARED_JOBS: jobs}
+        found = self._transactions.run(connection, statement, values)
         wanted = {wish["id"] for wish in named}
         free = [job_id for job_id in found.scalars() if job_id not in wanted]
         return [{"id": job_id, "token": token} for job_id, token in zip(free, tokens, strict=False)]

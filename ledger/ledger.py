@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.jobs.ids import JobId, WorkerId
 from holdfast.jobs.job import (
+    NO_EXCEPTION,
     Attempt,
     Claim,
     ClaimRequest,
@@ -29,6 +30,7 @@ from holdfast.jobs.job import (
     Ring,
     Settled,
     Settlement,
+    Without,
     WorkerRow,
 )
 from holdfast.jobs.lease import Lease
@@ -207,13 +209,13 @@ class Ledger:
         queues: Sequence[str],
         default_attempt_seconds: float,
         hard_limits: Mapping[str, float],
+        without: Without = NO_EXCEPTION,
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction; the others are absent from the answer.
 
-        `queues` serve the requests without a job id. `hard_limits` are seconds
-        by task; a job's own limit wins. Repeat it with the same tokens when
-        the reply was lost: it returns what is running under them. Raises
-        LeaseLost if the worker is dead or unknown: stop everything.
+        `queues` and `without` are for the requests without a job id. `hard_limits` are seconds by
+        task; a job's own limit wins. Repeat it with the same tokens when the reply was lost: it
+        returns what runs under them. Raises LeaseLost if the worker is dead: stop everything.
         """
         return self._claiming.claim(
             worker_id,
@@ -221,6 +223,7 @@ class Ledger:
             queues=queues,
             default_attempt_seconds=default_attempt_seconds,
             hard_limits=hard_limits,
+            without=without,
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
@@ -274,10 +277,7 @@ class Ledger:
         self._maintenance.ring_soon(job_ids)
 
     def rescue(self, limit: int) -> list[Leftover]:
-        """Take back what dead or missing workers hold, and attempts past their end.
-
-        `why` is `worker_lost` (the attempt is given back) or `attempt_ended` (it is spent).
-        """
+        """Take back what dead or missing workers hold, and attempts past their end; `why` says which."""
         return self._maintenance.rescue(limit)
 
     def expire(self, limit: int) -> list[Leftover]:

@@ -13,9 +13,6 @@ CELERY_QUEUE: Final = "celery"
 """Where producers that know only Celery send to: Celery's own default queue."""
 
 NAMESPACE_PATTERN: Final = r"[a-z][a-z0-9_]{0,31}"
-QUEUE_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
-RESERVED_QUEUES: Final = frozenset({"celery", "control", "epoch", "events", "health", "intake", "plain"})
-"""Queue names that we need ourselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +108,3 @@ def is_namespace(text: str) -> bool:
     """Tell whether a text can be a namespace, and so a PostgreSQL schema of its own."""
     reserved = text.startswith("pg_") or text == "information_schema"
     return re.fullmatch(NAMESPACE_PATTERN, text) is not None and not reserved
-
-
-def is_queue(text: str) -> bool:
-    """Tell whether a text can be the name of a user's queue."""
-    return re.fullmatch(QUEUE_PATTERN, text) is not None and text not in RESERVED_QUEUES

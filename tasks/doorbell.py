@@ -159,13 +159,41 @@ class Doorbell:
                 line.send(batch)
             except Exception as error:  # noqa: BLE001 -- each transport has its own errors, and a ring may always be lost
                 line.hang_up()
-                outage.goes_on(error)
-                self._keep(batch)
-                self._pause(outage.pause_seconds)
+                self._recover(line, batch, outage, error)
             else:
                 outage.is_over()
                 self._sent()
         line.hang_up()
+
+    def _recover(self, line: "_Line", batch: list[Ring], outage: "_Outage", error: Exception) -> None:
+        left = self._send_apart(line, batch) if line.is_answered() else batch
+        if not left:
+            outage.is_over()
+            self._sent()
+            return
+        outage.goes_on(error)
+        self._keep(left)
+        self._pause(outage.pause_seconds)
+
+    def _send_apart(self, line: "_Line", batch: list[Ring]) -> list[Ring]:
+        """Send queue by queue where the broker answers and yet refuses; returns what an outage left over.
+
+        One queue that it refuses must not keep the rings of all others for
+        ever. The refused ones are let go: the stager rings again.
+        """
+        queues = dict.fromkeys(ring.queue for ring in batch)
+        for done, queue in enumerate(queues):
+            of_queue = [ring for ring in batch if ring.queue == queue]
+            try:
+                line.send(of_queue)
+            except Exception as error:  # noqa: BLE001 -- as in `_run`
+                line.hang_up()
+                if not line.is_answered():
+                    unsent = list(queues)[done:]
+                    return [ring for ring in batch if ring.queue in unsent]
+                self._dropped += len(of_queue)
+                _log.warning("the broker refuses rings for queue %r: %s", queue, type(error).__name__)
+        return []
 
     def _next_batch(self, line: "_Line") -> list[Ring]:
         """Wait for rings and take some; an empty list says that the doorbell is closed."""
@@ -238,6 +266,15 @@ class _Line:
                     correlation_id=ring.job_id,
                     delivery_mode=2,
                 )
+
+    def is_answered(self) -> bool:
+        """Tell whether the broker takes a connection."""
+        try:
+            self._connect()
+        except Exception:  # noqa: BLE001 -- whatever it is, it is an outage
+            self.hang_up()
+            return False
+        return True
 
     def stay_alive(self) -> None:
         """Keep an idle connection's heartbeat going; hang up if it is dead."""

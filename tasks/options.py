@@ -8,6 +8,7 @@ from typing import Final
 from holdfast.jobs.errors import InvalidOption
 from holdfast.jobs.ids import is_job_id
 from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from holdfast.jobs.queues import QUEUE_RULE, is_queue
 from holdfast.tasks.outbox import CallerTransaction
 
 LONGEST_DELAY_SECONDS: Final = 366 * 24 * 3600.0
@@ -78,10 +79,14 @@ class Options:
                 raise InvalidOption(detail=f"{name} is {seconds}, and must be more than 0")
 
     def _check_texts(self) -> None:
-        for name, longest in (("key", LONGEST_KEY), ("queue", LONGEST_NAME), ("tenant", LONGEST_NAME)):
+        for name, longest in (("key", LONGEST_KEY), ("tenant", LONGEST_NAME)):
             text = getattr(self, name)
-            if text is not None and not (0 < len(text) <= longest and text.isprintable()):
+            if text is not None and not (
+                isinstance(text, str) and 0 < len(text) <= longest and text.isprintable()
+            ):
                 raise InvalidOption(detail=f"{name} must be 1 to {longest} printable characters")
+        if self.queue is not None and not (isinstance(self.queue, str) and is_queue(self.queue)):
+            raise InvalidOption(detail=f"{self.queue!r:.100} is no queue name: {QUEUE_RULE}")
 
 
 NO_OPTIONS: Final = Options()

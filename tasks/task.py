@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overlo
 
 from holdfast.jobs.errors import InvalidTask
 from holdfast.jobs.job import DEFAULT_QUEUE
+from holdfast.jobs.queues import QUEUE_RULE, is_queue
 from holdfast.resilience.retry import RetryPolicy
 from holdfast.tasks.arguments import Arguments
 from holdfast.tasks.context import TaskContext
@@ -121,6 +122,8 @@ def read_spec(
     """Read what is to be known of a handler. Raises InvalidTask."""
     full_name = task_name(handler, name)
     _check_limits(full_name, soft_timeout_seconds, hard_timeout_seconds)
+    if not is_queue(queue):
+        raise InvalidTask(detail=f"{full_name}: {queue!r:.100} is no queue name: {QUEUE_RULE}")
     hints = _hints(handler, full_name)
     takes_context = _takes_context(handler, hints)
     return TaskSpec(

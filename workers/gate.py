@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from holdfast.jobs.clock import Clock, random_fraction
 from holdfast.jobs.errors import LeaseLost, LedgerError
 from holdfast.jobs.events import Events, LeaseWasLost, RingDropped, ServiceFailed
 from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
-from holdfast.jobs.job import Claim, ClaimRequest
+from holdfast.jobs.job import NO_EXCEPTION, Claim, ClaimRequest, Without
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.tickets import RingTicket
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
@@ -23,6 +24,17 @@ STALE_RING_SECONDS: Final = 60.0
 _LONGEST_ERROR: Final = 500
 
 Run = Callable[[RunningAttempt], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Threaded:
+    """The tasks that run on threads, and how many threads they share."""
+
+    tasks: frozenset[str] = frozenset()
+    threads: int = 1
+
+
+NOTHING_THREADED: Final = Threaded()
 T = TypeVar("T")
 
 
@@ -44,14 +56,19 @@ class Gate:
         clock: Clock,
         on_room: Callable[[bool], object],
         on_stuffed: Callable[[], object] = lambda: None,
+        threaded: Threaded = NOTHING_THREADED,
     ) -> None:
         """Make a gate of `slots` jobs; `on_room` is told when it becomes full and when it has room again.
+
+        A job of a `threaded` task is claimed only while a thread is free for it: claimed and waiting
+        in line it would spend its time limits, and an idle worker could not have it.
 
         `on_stuffed` is told when it stays full for a while: brokers that push
         are then paused, and the rings that wait here go back (B29).
         """
         self.slots = slots
         self.running: dict[JobId, RunningAttempt] = {}
+        self._on_threads: set[JobId] = set()
         self._writer = writer
         self._terms = terms
         self._run = run
@@ -59,6 +76,7 @@ class Gate:
         self._clock = clock
         self._on_room = on_room
         self._on_stuffed = on_stuffed
+        self._threaded = threaded
         self._incoming: deque[RingTicket] = deque()
         self._waiting: deque[RingTicket] = deque()
         self._claiming: list[ClaimRequest] = []
@@ -79,6 +97,14 @@ class Gate:
     def free(self) -> int:
         """Tell how many slots are free; may be read from any thread."""
         return 0 if self.remnants else self.slots - len(self.running) - len(self._claiming)
+
+    @property
+    def free_threads(self) -> int:
+        """Tell how many more jobs may run on threads."""
+        return self._threaded.threads - len(self._on_threads)
+
+    def _is_threaded(self, task: str) -> bool:
+        return task in self._threaded.tasks
 
     def has_room(self) -> bool:
         """Tell whether another ring is wanted; read by the consumer on the hub's thread."""
@@ -147,10 +173,10 @@ class Gate:
             self._begin_claim(requests, tickets)
 
     def _begin_claim(
-        self, requests: list[ClaimRequest], tickets: list[RingTicket]
+        self, requests: list[ClaimRequest], tickets: list[RingTicket], without: Without = NO_EXCEPTION
     ) -> "asyncio.Task[list[Claim]]":
         self._claiming = requests
-        claim = self._spawn(self._claim(requests, tickets))
+        claim = self._spawn(self._claim(requests, tickets, without))
         self._claims.add(claim)
         claim.add_done_callback(self._claims.discard)
         return claim
@@ -161,20 +187,27 @@ class Gate:
             self._last_ring_at = self._clock.monotonic()
 
     def _next_tickets(self) -> list[RingTicket]:
-        most = min(self.free, MOST_CLAIMED_AT_ONCE)
+        most, threads = min(self.free, MOST_CLAIMED_AT_ONCE), self.free_threads
         fresh: dict[JobId, RingTicket] = {}
+        kept: list[RingTicket] = []
         while self._waiting and len(fresh) < most:
             ticket = self._waiting.popleft()
             if ticket.job_id in self.running or ticket.job_id in fresh:
                 ticket.ack()
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="already here"))
+            elif self._is_threaded(ticket.task) and threads <= 0:
+                kept.append(ticket)
             else:
+                threads -= self._is_threaded(ticket.task)
                 fresh[ticket.job_id] = ticket
+        self._waiting.extendleft(reversed(kept))
         return list(fresh.values())
 
-    async def _claim(self, requests: list[ClaimRequest], tickets: list[RingTicket]) -> list[Claim]:
+    async def _claim(
+        self, requests: list[ClaimRequest], tickets: list[RingTicket], without: Without
+    ) -> list[Claim]:
         try:
-            claims = await self._writer.claim(requests, self._terms())
+            claims = await self._writer.claim(requests, replace(self._terms(), without=without))
         except LedgerError:
             # Perhaps it was committed: asked again with the same tokens when the ledger is back.
             self._in_doubt = (requests, tickets)
@@ -211,6 +244,8 @@ class Gate:
                 # The claim was under way when the drain began.
                 attempt.interrupt(Interrupt.DRAIN)
             self.running[claim.lease.job_id] = attempt
+            if self._is_threaded(claim.job.task):
+                self._on_threads.add(claim.lease.job_id)
             execution = self._spawn(self._execute(attempt))
             self._executions.add(execution)
             execution.add_done_callback(self._executions.discard)
@@ -225,8 +260,12 @@ class Gate:
             await self._run(attempt)
         finally:
             if not attempt.is_abandoned:
-                self.running.pop(attempt.lease.job_id, None)
+                self._let_go(attempt.lease.job_id)
                 self._pump()
+
+    def _let_go(self, job_id: JobId) -> None:
+        self.running.pop(job_id, None)
+        self._on_threads.discard(job_id)
 
     async def _give_back(self, claim: Claim) -> None:
         # If this fails, the reconciliation finds a row that nobody holds.
@@ -241,17 +280,36 @@ class Gate:
                 self._on_stuffed()
                 self._requeue_all()
             self._pump()
+            self._requeue_threaded()
             while self._is_quiet():
-                wanted = min(self.free, MOST_CLAIMED_AT_ONCE)
+                wanted = self._wanted()
                 requests = [ClaimRequest(new_lease_token()) for _ in range(wanted)]
-                if len(await self._begin_claim(requests, [])) < wanted:
+                if len(await self._begin_claim(requests, [], self._spared())) < wanted:
                     break
+
+    def _requeue_threaded(self) -> None:
+        # They wait for a thread, and another worker may have one.
+        if self.free_threads > 0:
+            return
+        waiting, self._waiting = self._waiting, deque[RingTicket]()
+        for ticket in waiting:
+            if self._is_threaded(ticket.task):
+                ticket.requeue()
+            else:
+                self._waiting.append(ticket)
+
+    def _wanted(self) -> int:
+        wanted, threads = min(self.free, MOST_CLAIMED_AT_ONCE), self.free_threads
+        # Nobody knows which tasks will come, so no more than threads, until there are none left.
+        return min(wanted, threads) if threads > 0 and self._threaded.tasks else wanted
+
+    def _spared(self) -> Without:
+        # What lost its lease and has not ended here must not meet the next execution of its job (B17).
+        lost = (job for job, attempt in self.running.items() if attempt.interrupted is Interrupt.LEASE_LOST)
+        return Without(self._threaded.tasks if self.free_threads <= 0 else frozenset(), frozenset(lost))
 
     def _is_quiet(self) -> bool:
         if self.is_closed or self.is_suspended or self._claiming or self._waiting or self.free <= 0:
-            return False
-        if any(attempt.interrupted is Interrupt.LEASE_LOST for attempt in self.running.values()):
-            # Its job may be the next one in the ledger, and must not start here before it has ended (B17).
             return False
         return self._clock.monotonic() - self._last_ring_at >= QUIET_SECONDS
 
@@ -310,7 +368,7 @@ class Gate:
     async def _await_remnant(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
         await end_late
         self.remnants -= 1
-        self.running.pop(attempt.lease.job_id, None)
+        self._let_go(attempt.lease.job_id)
         self._pump()
 
     def lose(self, attempt: RunningAttempt, where: str) -> None:

@@ -28,7 +28,7 @@ from holdfast.workers.census import birth_of_self
 from holdfast.workers.companion.beat import Companion, CompanionBeat
 from holdfast.workers.config import WorkerConfig
 from holdfast.workers.executor import Executor
-from holdfast.workers.gate import Gate
+from holdfast.workers.gate import Gate, Threaded
 from holdfast.workers.hub import HubLink
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.leases import LeaseKeeper
@@ -108,6 +108,9 @@ class Runtime:
             clock=outfit.clock,
             on_room=self._on_room,
             on_stuffed=self._on_stuffed,
+            threaded=Threaded(
+                frozenset(task.name for task in outfit.registry if not task.spec.is_async), config.threads
+            ),
         )
         self._executor = Executor(
             registry=outfit.registry,

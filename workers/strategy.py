@@ -22,7 +22,8 @@ Handler = Callable[[Any, Any, Callable[..., object], Callable[..., object], Any]
 
 def ring_strategy(task: "Task[..., object]", app: Celery, consumer: Any) -> Handler:
     """Make the handler of messages for one of our tasks; `consumer` is a HoldfastConsumer."""
-    del task, app
+    del app
+    name = str(task.name)
     runtime = consumer.pool.runtime
     clock = SystemClock()
     errors = consumer.connection_errors
@@ -51,6 +52,7 @@ def ring_strategy(task: "Task[..., object]", app: Celery, consumer: Any) -> Hand
             ack()
             runtime.events.emit(RingDropped(job_id=str(job_id)[:255], why="another ledger"))
             return
-        runtime.gate.offer(RingTicket(JobId(job_id), clock.monotonic(), ack=ack, requeue=requeue))
+        ticket = RingTicket(JobId(job_id), clock.monotonic(), ack=ack, requeue=requeue, task=name)
+        runtime.gate.offer(ticket)
 
     return take

@@ -22,4 +22,5 @@ class RingTicket:
     """Monotonic seconds."""
     ack: Hook = field(repr=False)
     requeue: Hook = field(repr=False)
+    task: str = ""
     token: LeaseToken = field(default_factory=new_lease_token, repr=False)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 
 from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.ids import WorkerId
-from holdfast.jobs.job import Claim, ClaimRequest, Settled, Settlement
+from holdfast.jobs.job import NO_EXCEPTION, Claim, ClaimRequest, Settled, Settlement, Without
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
 
@@ -33,6 +33,7 @@ class ClaimTerms:
     queues: tuple[str, ...]
     default_attempt_seconds: float
     hard_limits: Mapping[str, float]
+    without: Without = NO_EXCEPTION
 
 
 @dataclass(slots=True, eq=False)
@@ -139,6 +140,7 @@ class LedgerWriter:
             queues=terms.queues,
             default_attempt_seconds=terms.default_attempt_seconds,
             hard_limits=terms.hard_limits,
+            without=terms.without,
         )
 
     def _settle(self, wishes: list[_Wish]) -> None:

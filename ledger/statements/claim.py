@@ -9,6 +9,7 @@ from sqlalchemy import (
     Insert,
     Integer,
     Select,
+    String,
     Update,
     and_,
     bindparam,
@@ -31,6 +32,8 @@ GRACE_SECONDS: Final = "grace_seconds"
 LIMITS: Final = "limits"
 DEFAULT_SECONDS: Final = "default_seconds"
 LIMIT: Final = "most"
+SPARED_TASKS: Final = "spared_tasks"
+SPARED_JOBS: Final = "spared_jobs"
 
 
 @lru_cache(maxsize=64)
@@ -52,16 +55,23 @@ def by_token(worker_id: str) -> Select[*tuple[Any, ...]]:
 
 
 @lru_cache(maxsize=64)
-def next_available(worker_id: str, queues: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
+def next_available(
+    worker_id: str, queues: tuple[str, ...], *, spares_tasks: bool = False, spares_jobs: bool = False
+) -> Select[*tuple[Any, ...]]:
     """Lock the next claimable jobs of the queues: by priority, then due time, then id.
 
     One small scan of the partial index per queue; rows that another claimer
-    is taking are passed over.
+    is taking are passed over, and so are the tasks and jobs to be spared.
     """
     limit = bindparam(LIMIT, type_=Integer())
+    spared: list[ColumnElement[bool]] = []
+    if spares_tasks:
+        spared.append(jobs.c.task.not_in(bindparam(SPARED_TASKS, expanding=True, type_=String())))
+    if spares_jobs:
+        spared.append(jobs.c.id.not_in(bindparam(SPARED_JOBS, expanding=True, type_=String())))
     heads = [
         select(jobs.c.id, jobs.c.priority, jobs.c.run_at)
-        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), _may_run(worker_id))
+        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), _may_run(worker_id), *spared)
         .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from holdfast.jobs.queues import QUEUE_RULE, is_queue
 from holdfast.settings.groups.values import TextList
-from holdfast.settings.names import DEFAULT_NAMESPACE, RESERVED_QUEUES, is_namespace, is_queue
+from holdfast.settings.names import DEFAULT_NAMESPACE, is_namespace
 
 
 def _namespace(value: str) -> str:
@@ -20,8 +21,7 @@ def _namespace(value: str) -> str:
 def _queues(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
         if not is_queue(name):
-            reserved = f"; {', '.join(sorted(RESERVED_QUEUES))} are taken"
-            raise ValueError(f"{name!r} is no queue name: 1 to 64 letters, digits, _ and -{reserved}")
+            raise ValueError(f"{name!r} is no queue name: {QUEUE_RULE}")
     if len(set(value)) != len(value):
         raise ValueError("names a queue twice")
     return value

@@ -16,7 +16,7 @@ from holdfast.ledger import Ledger
 from holdfast.tests.support.builders import QUEUE, a_new_job, a_worker, an_offer
 from holdfast.tests.support.waiting import until_async
 from holdfast.workers.attempt import RunningAttempt
-from holdfast.workers.gate import Gate
+from holdfast.workers.gate import NOTHING_THREADED, Gate, Threaded
 from holdfast.workers.tickets import RingTicket
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
@@ -98,20 +98,28 @@ class Rings:
     acked: list[JobId] = field(default_factory=list)
     requeued: list[JobId] = field(default_factory=list)
 
-    def ticket(self, job_id: JobId, *, received_at: float = 1000.0) -> RingTicket:
+    def ticket(self, job_id: JobId, *, received_at: float = 1000.0, task: str = "") -> RingTicket:
         """A ring for this job."""
         return RingTicket(
             job_id,
             received_at,
             ack=lambda: self.acked.append(job_id),
             requeue=lambda: self.requeued.append(job_id),
+            task=task,
         )
 
 
 class Bench:
     """A gate and a writer on one ledger, for the length of a block on a running loop."""
 
-    def __init__(self, ledger: Ledger, *, slots: int, clock: FakeClock | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        slots: int,
+        clock: FakeClock | None = None,
+        threaded: Threaded = NOTHING_THREADED,
+    ) -> None:
         self.line = Unsteady(ledger)
         self.ledger = ledger
         self.clock = clock or FakeClock()
@@ -134,6 +142,7 @@ class Bench:
             clock=self.clock,
             on_room=self.room.append,
             on_stuffed=self._stuff,
+            threaded=threaded,
         )
 
     def _stuff(self) -> None:
@@ -143,10 +152,10 @@ class Bench:
         self.started.append(attempt)
         await self.may_end.wait()
 
-    def ring(self, *job_ids: JobId) -> None:
+    def ring(self, *job_ids: JobId, task: str = "") -> None:
         """Offer a ring for each job."""
         for job_id in job_ids:
-            self.gate.offer(self.rings.ticket(job_id, received_at=self.clock.monotonic()))
+            self.gate.offer(self.rings.ticket(job_id, received_at=self.clock.monotonic(), task=task))
 
     async def until_started(self, count: int) -> None:
         """Wait until so many attempts have begun."""
@@ -159,10 +168,14 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def bench(
-    ledger: Ledger, *, slots: int = 4, clock: FakeClock | None = None
+    ledger: Ledger,
+    *,
+    slots: int = 4,
+    clock: FakeClock | None = None,
+    threaded: Threaded = NOTHING_THREADED,
 ) -> AsyncGenerator[Bench, None]:
     """Start a bench and clean it up."""
-    made = Bench(ledger, slots=slots, clock=clock)
+    made = Bench(ledger, slots=slots, clock=clock, threaded=threaded)
     made.writer.start()
     made.gate.start(asyncio.get_running_loop())
     try:

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.jobs.errors import LeaseLost
 from holdfast.jobs.ids import new_lease_token, new_worker_id
-from holdfast.jobs.job import ClaimRequest
+from holdfast.jobs.job import ClaimRequest, Without
 from holdfast.jobs.lease import Fence
 from holdfast.jobs.outcome import Retry
 from holdfast.jobs.state import JobState, QuarantineReason
@@ -60,6 +60,20 @@ def test_queues(ledger, worker):
         worker.id, wishes, queues=["default", "b"], default_attempt_seconds=1, hard_limits={}
     )
     assert [b.id, a.id] == [one.lease.job_id for one in claims]
+
+
+def test_spared(ledger):
+    """A wish for any job passes over the tasks and jobs that it says; a wish by id does not."""
+    worker = a_worker()
+    ledger.register_worker(worker, [an_offer(), an_offer(task="heavy")])
+    heavy, spared, free = a_new_job(task="heavy"), a_new_job(), a_new_job()
+    ledger.enqueue([heavy, spared, free])
+    without = Without(frozenset({"heavy"}), frozenset({spared.id}))
+    wishes = [ClaimRequest(new_lease_token()) for _ in range(3)]
+    granted = ledger.claim(worker.id, wishes, **HOW, without=without)
+    assert [free.id] == [claim.lease.job_id for claim in granted]
+    named = [ClaimRequest(new_lease_token(), job.id) for job in (heavy, spared)]
+    assert 2 == len(ledger.claim(worker.id, named, **HOW, without=without))
 
 
 def test_limits(ledger, worker):

@@ -192,6 +192,25 @@ def test_a_broker_that_was_restarted_while_nobody_rang_costs_no_ring(own_redis):
     doorbell.close()
 
 
+def test_a_queue_that_the_broker_refuses_costs_no_other_queue_its_rings(own_redis, caplog):
+    """A key of another type stands where a queue should be: its rings are let go, all others arrive."""
+    with own_redis.client() as client:
+        client.set("holdfast.broken", "no list")
+    doorbell = a_doorbell(own_redis.url)
+    bad = [Ring(JobId(f"bad-{number}"), "shop.order", "broken") for number in range(3)]
+
+    with caplog.at_level(logging.WARNING, logger="holdfast.tasks.doorbell"):
+        doorbell.ring([bad[0], *rings(5), *bad[1:]])
+        until(lambda: len(on_the_queue(own_redis)) >= 5, what="the good rings")
+        doorbell.ring(rings(2, first=5))
+        until(lambda: len(on_the_queue(own_redis)) >= 7, what="the rings that came later")
+
+    assert doorbell.flush(5)
+    assert 3 == doorbell.dropped
+    assert "queue 'broken'" in caplog.text
+    doorbell.close()
+
+
 def test_no_ring_is_no_work():
     """An empty list starts neither thread nor connection."""
     doorbell = a_doorbell("redis://127.0.0.1:1/0")

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.jobs.queues import QUEUE_PATTERN, is_queue
 from holdfast.settings import Names
-from holdfast.settings.names import NAMESPACE_PATTERN, QUEUE_PATTERN, is_namespace, is_queue
+from holdfast.settings.names import NAMESPACE_PATTERN, is_namespace
 
 NAMESPACES = st.from_regex(NAMESPACE_PATTERN, fullmatch=True).filter(is_namespace)
 QUEUES = st.from_regex(QUEUE_PATTERN, fullmatch=True).filter(is_queue)

@@ -9,8 +9,10 @@ from holdfast.jobs.events import LeaseWasLost, RingDropped
 from holdfast.jobs.ids import new_worker_id
 from holdfast.jobs.state import JobState
 from holdfast.tests.support.bench import bench, claimed, enqueued, registered, turns
+from holdfast.tests.support.builders import TASK, a_worker, an_offer
 from holdfast.workers import gate as gate_module
 from holdfast.workers.attempt import Interrupt
+from holdfast.workers.gate import Threaded
 
 RUNNING, AVAILABLE = JobState.RUNNING, JobState.AVAILABLE
 
@@ -461,14 +463,53 @@ def test_a_job_is_not_started_beside_a_remnant_of_itself(ledger, lively, clock):
             ledger.hand_back([b.started[0].lease], "somebody else's doing")
             b.gate.lose(b.started[0], where="test")
             clock.advance(5.0)
-            asked, looks = b.line.count("claim"), []
-            b.gate._give_up_stale_rings = lambda: looks.append(True)  # noqa: SLF001 -- to see it look
-            await turns(lambda: len(looks) >= 3)
+            asked = b.line.count("claim")
+            await turns(lambda: b.line.count("claim") >= asked + 3)
             b.ring(job)
             await turns(lambda: len(b.rings.acked) == 2)
-            assert asked == b.line.count("claim")
             assert AVAILABLE == ledger.job(job).state
             assert 1 == len(b.happened(LeaseWasLost))
+            # The others are claimed all the same, though nobody rings: a thread may never end.
+            ledger.cancel(job)
+            (other,) = enqueued(ledger)
+            clock.advance(1.0)
+            await b.until_started(2)
+            assert [job, other] == [attempt.lease.job_id for attempt in b.started]
+
+    asyncio.run(main())
+
+
+def test_what_runs_on_threads_is_claimed_only_while_one_is_free(ledger, lively, clock):
+    """Claimed and waiting in line it would spend its limits; its ring goes back, for others."""
+
+    async def main():
+        async with bench(ledger, slots=10, clock=clock, threaded=Threaded(frozenset({TASK}), threads=2)) as b:
+            jobs = enqueued(ledger, 5)
+            b.ring(*jobs, task=TASK)
+            await b.until_started(2)
+            await turns(lambda: sorted(b.rings.requeued) == sorted(jobs[2:]))
+            assert (2, 8) == (len(b.gate.running), b.gate.free)
+            b.may_end.set()
+            clock.advance(1.0)
+            await b.until_started(5)
+
+    asyncio.run(main())
+
+
+def test_without_a_free_thread_a_quiet_worker_claims_what_needs_none(ledger, lively, clock):
+    """Jobs of coroutines go on while the line for the threads is long."""
+
+    async def main():
+        threaded = Threaded(frozenset({"tests.def"}), threads=1)
+        async with bench(ledger, slots=10, clock=clock, threaded=threaded) as b:
+            ledger.register_worker(a_worker(id=b.worker_id), [an_offer(task="tests.def")])
+            heavy = enqueued(ledger, 3, task="tests.def")
+            clock.advance(1.0)
+            await b.until_started(1)
+            (light,) = enqueued(ledger)
+            clock.advance(1.0)
+            await b.until_started(2)
+            assert (True, light) == (b.started[0].lease.job_id in heavy, b.started[1].lease.job_id)
 
     asyncio.run(main())
 
