@@ -64,10 +64,9 @@ from holdfast.ledger.transaction import Transactions
 def connect(config: LedgerConfig, *, check_schema: bool = True) -> "Ledger":
     """Open the ledger.
 
-    Raises LedgerUnavailable when the database does not answer, SchemaMismatch
-    when its tables are missing or another version's, LedgerError when a SQLite
-    file is another machine's; `check_schema=False` skips both comparisons, for
-    the commands that mend them.
+    Raises LedgerUnavailable when the database does not answer, SchemaMismatch when its tables are
+    missing or another version's, LedgerError when a SQLite file is another machine's;
+    `check_schema=False` skips both comparisons, for the commands that mend them.
     """
     ledger = Ledger(config)
     try:
@@ -128,10 +127,7 @@ class Ledger:
         return self._identity.revision()
 
     def promoted(self) -> int:
-        """Say that the database may have forgotten commits (a failover, a restored backup).
-
-        Raises the incarnation, the high part of every later fence, and returns it.
-        """
+        """Say that the database may have forgotten commits: raises and returns the fence's incarnation."""
         return self._identity.promoted()
 
     def ping(self) -> LedgerPing:
@@ -143,13 +139,11 @@ class Ledger:
     def enqueue(self, jobs: Sequence[NewJob], *, connection: Connection | None = None) -> list[Enqueued]:
         """Write jobs, all or none; the answers are in the order of the requests.
 
-        With `connection` they belong to the caller's transaction: nothing is
-        committed here, and after KeyBusy (a rival holds the key in a
-        transaction that is still open, or invisible) it must be rolled back.
-        Without, one transaction of our own. A known key, or a known id, gives
-        the first job and `created=False`, so a repetition is harmless.
-        Raises InvalidArguments naming the field, for what no row can hold; on SQLite
-        also for more than 50,000 jobs at once.
+        With `connection` they belong to the caller's transaction: nothing is committed here, and
+        after KeyBusy (a rival holds the key in a transaction that is still open, or invisible) it
+        must be rolled back. Without, one transaction of our own. A known key, or a known id, gives
+        the first job and `created=False`, so a repetition is harmless. Raises InvalidArguments,
+        naming the field, for what no row can hold; on SQLite for more than 50,000 jobs at once.
         """
         return self._enqueueing.enqueue(jobs, connection=connection)
 
@@ -250,6 +244,10 @@ class Ledger:
     def held(self, worker_id: WorkerId) -> list[Held]:
         """Return the running jobs that the ledger counts as a worker's (B1)."""
         return self._settling.held(worker_id)
+
+    def prolong(self, leases: Sequence[Lease], seconds: float) -> None:
+        """Move the ends of attempts to `seconds` from now, where they are earlier and still ours (B17)."""
+        self._settling.prolong(leases, seconds)
 
     def owns(self, leases: Sequence[Lease]) -> list[bool]:
         """Tell for each lease whether it still holds."""

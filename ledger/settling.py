@@ -108,6 +108,16 @@ class Settling:
         )
         return [Held(JobId(row.id), LeaseToken(row.lease_token), bool(row.cancels)) for row in rows]
 
+    def prolong(self, leases: Sequence[Lease], seconds: float) -> None:
+        """Move the ends of running attempts, each under its token."""
+        wanted = packed_with_ids([{"id": lease.job_id, "token": lease.token} for lease in leases])
+        self._transactions.write(
+            lambda connection: self._transactions.run(
+                connection, settle.prolong(), {**wanted, settle.SECONDS: seconds}
+            ),
+            doing="prolong attempts",
+        )
+
     def owns(self, leases: Sequence[Lease]) -> list[bool]:
         """Ask by token which leases still hold."""
         wanted = packed_with_ids([{"id": lease.job_id, "token": lease.token} for lease in leases])

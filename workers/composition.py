@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Final, cast
 
@@ -76,6 +77,11 @@ class HoldfastApp(Celery):
     def ledger(self) -> Ledger:
         """The ledger, connected at the first use. Raises SchemaMismatch or LedgerUnavailable."""
         return connect(self.settings.ledger_config("holdfast-worker"))
+
+    @cached_property
+    def handlers_ledger(self) -> Ledger:
+        """The same ledger for what handlers do: their waits for locks and connections hold up no claim."""
+        return connect(self.settings.ledger_config("holdfast-handlers"))
 
     def make_runtime(self, *, slots: int, hostname: str) -> Runtime:
         """Put one worker process together; called by the pool when a worker starts."""
@@ -166,13 +172,15 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             probes=lambda runtime: _probes(app, runtime),
             leave=leave_for_certain,
             companion=_companion(settings, hostname),
+            beats=_beats(settings),
+            handlers=app.handlers_ledger,
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
     app.ambient.enter_context(
         ambient.use(
             Client(
-                ledger,
+                app.handlers_ledger,
                 doorbell,
                 events=events,
                 registry=app.registry,
@@ -205,6 +213,11 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
     )
+
+
+def _beats(settings: Settings) -> Ledger:
+    config = settings.ledger_config("holdfast-beat")
+    return Ledger(replace(config, pool_size=1, pool_overflow=1))
 
 
 def _companion(settings: Settings, name: str) -> Companion | None:

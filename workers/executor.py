@@ -182,6 +182,9 @@ class Executor:
             spec = self._spec(attempt)
         except UnknownTask as error:
             return Quarantine(QuarantineReason.UNKNOWN_TASK, Failure.of(error))
+        if job.attempt > spec.retry.max_attempts:
+            # Attempts that were taken back past their end are spent, and no decision counted them.
+            return Quarantine(QuarantineReason.ATTEMPTS_EXHAUSTED, job.failure)
         try:
             arguments = spec.signature.load(job.arguments)
         except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too

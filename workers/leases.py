@@ -17,6 +17,8 @@ from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.gate import Gate
 from holdfast.workers.writer import LedgerWriter
 
+REMNANT_SECONDS: Final = 30.0
+"""How long a handler that outlived its hard limit keeps its lease, from each look on."""
 LOOK_SECONDS: Final = 1.0
 """How often the two are compared; also how soon a cancel request is seen."""
 
@@ -66,8 +68,14 @@ class LeaseKeeper:
             if attempt is not None and row.cancel_requested and attempt.interrupted is None:
                 # Once: a second cancellation would end what the handler does to end in good order.
                 attempt.interrupt(Interrupt.CANCEL)
+        await self._prolong([attempt.lease for attempt in before.values() if attempt.is_abandoned])
         await self._check_missing(before, {row.token for row in rows})
         await self._hand_back_strays(rows, set(before) | under_way)
+
+    async def _prolong(self, leases: list[Lease]) -> None:
+        # What outlived its hard limit runs: nobody else may begin it while this process lives (B17).
+        if leases:
+            await self._writer.call(lambda ledger: ledger.prolong(leases, REMNANT_SECONDS))
 
     async def _check_missing(self, before: dict[LeaseToken, RunningAttempt], known: set[LeaseToken]) -> None:
         missing = [

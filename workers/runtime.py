@@ -63,6 +63,10 @@ class Outfit:
     """Called last: sees to it that the process ends."""
     companion: Companion | None = None
     """None: the worker beats for itself, on a thread."""
+    beats: Ledger | None = None
+    """The same ledger on a connection of its own for that thread, which nothing else may hold up."""
+    handlers: Ledger | None = None
+    """The same ledger on connections of their own for handlers, which hold up no claim that way."""
 
 
 class RingConsumer(Protocol):
@@ -116,7 +120,7 @@ class Runtime:
             registry=outfit.registry,
             writer=self._writer,
             threads=self._threads,
-            port=WorkerPort(outfit.ledger, self._writer, note=self._note_settled),
+            port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, note=self._note_settled),
             events=outfit.events,
             clock=outfit.clock,
             watcher=self._view(),
@@ -269,7 +273,7 @@ class Runtime:
         if self._outfit.companion is not None:
             return self._outfit.companion.heartbeat(self.worker_id, clock=clock, events=events, calls=calls)
         return Heartbeat(
-            self.ledger,
+            self._outfit.beats or self.ledger,
             self.worker_id,
             beat_seconds=self.config.beat_seconds,
             lease_seconds=self.config.lease_seconds,

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    Double,
     Insert,
     Integer,
     Select,
@@ -37,6 +38,7 @@ MOST_LOSSES: Final = 20
 THE_JOB: Final = "the_job"
 THE_TOKEN: Final = "the_token"  # noqa: S105  the name of a parameter
 PROGRESS: Final = "new_progress"
+SECONDS: Final = "seconds"
 
 _GIVES_BACK: Final = ("snooze", "park", "hand_back", "lost")
 _NOT_FINAL: Final = ("retry", "snooze", "park", "hand_back", "lost", "overran")
@@ -170,6 +172,18 @@ def progress() -> Update:
         .values(progress=bindparam(PROGRESS, type_=Text()))
         .where(_fenced_by_parameters())
         .returning(jobs.c.id)
+    )
+
+
+@cache
+def prolong() -> Update:
+    """Move the ends of a batch's running attempts, where they are earlier."""
+    rows = Batch()
+    end = now_plus(bindparam(SECONDS, type_=Double()))
+    return (
+        jobs.update()
+        .values(attempt_ends_at=end)
+        .where(is_named(jobs.c.id), fenced(rows.text("id"), rows.text("token")), jobs.c.attempt_ends_at < end)
     )
 
 

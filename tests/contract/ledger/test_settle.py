@@ -329,6 +329,19 @@ def test_hand_back_of_a_cancelled_job(ledger, lease):
     assert JobState.CANCELLED == ledger.hand_back([lease], "drain")[0].state
 
 
+def test_prolong(ledger, lease, claim):
+    """The end of an attempt moves away while its lease is ours, never nearer, and for nobody else."""
+    other = a_new_job()
+    ledger.enqueue([other])
+    foreign = replace(claim(other.id).lease, token=new_lease_token())
+    before = {one: ledger.job(one).attempt_ends_at for one in (lease.job_id, other.id)}
+    ledger.prolong([lease, foreign], 1.0)
+    assert before == {one: ledger.job(one).attempt_ends_at for one in before}
+    ledger.prolong([lease, foreign], 3600.0)
+    assert ledger.job(lease.job_id).attempt_ends_at - before[lease.job_id] > timedelta(minutes=50)
+    assert before[other.id] == ledger.job(other.id).attempt_ends_at
+
+
 def test_progress(ledger, lease):
     """Progress is shown while the lease holds, refused when it is lost, and must be JSON."""
     assert ledger.progress(lease, Progress(3, 10, "pages"))

@@ -80,6 +80,7 @@ STATEMENTS = {
     "hold": settle.hold(),
     "progress": settle.progress(),
     "owned": settle.owned(),
+    "prolong": settle.prolong(),
     "held": settle.held("w"),
     "look": steering.look("j"),
     "cancel": steering.cancel("j", "r"),
@@ -118,7 +119,7 @@ def test_compiles(name, dialect):
     assert ("strftime" in text) <= (dialect == "sqlite")
 
 
-@pytest.mark.parametrize("name", ["settle", "hold", "progress", "owned"])
+@pytest.mark.parametrize("name", ["settle", "hold", "progress", "owned", "prolong"])
 def test_workers_write_under_their_token(name):
     """What a worker writes is guarded by state and token (B2)."""
     text = sql(name, "postgresql")

@@ -176,6 +176,19 @@ def test_an_outage_of_the_ledger_drops_a_report_and_fails_nobody(stage):
     assert (DONE, '"done"', None) == (job.state, job.result, job.progress)
 
 
+def test_an_attempt_beyond_the_budget_does_not_begin(stage):
+    """An attempt that was taken back past its end is spent; with a budget of one there is no second."""
+    begun = []
+
+    async def handler() -> None:
+        begun.append(True)
+
+    attempt = stage.claim(handler, retry=RetryPolicy(max_attempts=1))
+    attempt.claim = replace(attempt.claim, job=replace(attempt.claim.job, attempt=2))
+    job = asyncio.run(stage.run(handler))
+    assert (JobState.QUARANTINED, QuarantineReason.ATTEMPTS_EXHAUSTED, []) == (job.state, job.reason, begun)
+
+
 def test_a_context_reports_progress_under_the_lease(stage):
     """Progress is written while the job runs."""
 

@@ -214,3 +214,21 @@ def test_the_watch_outlives_outages_and_faults(ledger, monkeypatch):
             watch.cancel()
 
     asyncio.run(main())
+
+
+def test_what_outlived_its_hard_limit_keeps_its_lease_while_the_process_lives(ledger):
+    """Another worker must not begin what still runs here: each look moves its end away (B17)."""
+
+    async def main():
+        async with bench(ledger) as b:
+            remnant, other = await running(b, 2)
+            before = {one.lease.job_id: ledger.job(one.lease.job_id).attempt_ends_at for one in b.started}
+            remnant.is_abandoned = True
+            await keeper_of(b).look()
+            ends = {job_id: ledger.job(job_id).attempt_ends_at for job_id in before}
+            assert before[other.lease.job_id] == ends[other.lease.job_id]
+            assert [(remnant.lease.job_id, leases_module.REMNANT_SECONDS)] == [
+                (leases[0].job_id, seconds) for leases, seconds in b.line.asked("prolong")
+            ]
+
+    asyncio.run(main())
