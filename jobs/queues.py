@@ -9,6 +9,8 @@ RESERVED_QUEUES: Final = frozenset({"celery", "control", "epoch", "events", "hea
 QUEUE_RULE: Final = f"1 to 64 letters, digits, _ and -; {', '.join(sorted(RESERVED_QUEUES))} are taken"
 
 
-def is_queue(text: str) -> bool:
-    """Tell whether a queue may be called so."""
-    return re.fullmatch(QUEUE_PATTERN, text) is not None and text not in RESERVED_QUEUES
+def is_queue(text: object) -> bool:
+    """Tell whether a queue may be called so; whatever is no text may not."""
+    if not isinstance(text, str) or text in RESERVED_QUEUES:
+        return False
+    return re.fullmatch(QUEUE_PATTERN, text) is not None

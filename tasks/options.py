@@ -85,7 +85,7 @@ class Options:
                 isinstance(text, str) and 0 < len(text) <= longest and text.isprintable()
             ):
                 raise InvalidOption(detail=f"{name} must be 1 to {longest} printable characters")
-        if self.queue is not None and not (isinstance(self.queue, str) and is_queue(self.queue)):
+        if self.queue is not None and not is_queue(self.queue):
             raise InvalidOption(detail=f"{self.queue!r:.100} is no queue name: {QUEUE_RULE}")
 
 
