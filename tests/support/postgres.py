@@ -16,7 +16,7 @@ from holdfast.tests.support.certificates import Certificates
 from holdfast.tests.support.processes import LOOPBACK, Server, ServerFailed, require, unprivileged_user
 
 INSTALLED = Path("/usr/lib/postgresql")
-FAST_AND_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_AND_CARELESS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class PostgresServer(Server):
