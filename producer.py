@@ -7,16 +7,19 @@ module of that name would take the function's place in the package.
 import asyncio
 import logging
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from holdfast import celeryconfig, ledger
-from holdfast.jobs.errors import SettingsError
+from holdfast.jobs.errors import LedgerUnavailable, SettingsError
 from holdfast.settings import Settings, load
 from holdfast.tasks import application, results
 from holdfast.tasks.ambient import use
 from holdfast.tasks.client import Bell, Client
 from holdfast.tasks.doorbell import Doorbell, SilentBell
+
+_SQLITE: Final = "sqlite:///"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -35,6 +38,16 @@ def connect(settings: Settings | None = None) -> "Connecting":
     last rings, for half a second at most.
     """
     return Connecting(settings)
+
+
+def require_ledger(settings: Settings) -> None:
+    """Raise LedgerUnavailable, and say what to do, where no embedded platform has ever run."""
+    path = settings.ledger_config().url.removeprefix(_SQLITE)
+    if settings.has_embedded_database and not Path(path).exists():
+        raise LedgerUnavailable(
+            detail=f"there is none in {settings.data_path} yet",
+            hint="Start `holdfast up` in this folder, or name the one that you mean in HOLDFAST_DATA_DIR.",
+        )
 
 
 class Connecting:
@@ -73,6 +86,7 @@ class Connecting:
 
     def _open(self) -> Client:
         settings = self._settings or load()
+        require_ledger(settings)
         with ExitStack() as parts:
             truth = ledger.connect(settings.ledger_config("holdfast-client"))
             parts.callback(truth.close)

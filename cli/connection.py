@@ -5,11 +5,9 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from holdfast import producer
-from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.ledger import Ledger, connect
 from holdfast.settings import Settings
 from holdfast.tasks.client import Client
@@ -17,7 +15,6 @@ from holdfast.tasks.modules import load_modules
 
 SHIPPED_TASKS: Final = "holdfast.tasks.agents"
 _NAME: Final = "holdfast-cli"
-_SQLITE: Final = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +28,8 @@ class Connected:
 @contextmanager
 def opened_ledger(settings: Settings) -> Generator[Ledger]:
     """Connect to the ledger alone, to read or steer. Raises LedgerUnavailable or SchemaMismatch."""
-    config = settings.ledger_config(_NAME)
-    if settings.has_embedded_database and not Path(config.url.removeprefix(_SQLITE)).exists():
-        raise LedgerUnavailable(
-            detail=f"there is none in {settings.data_path} yet",
-            hint="Start `holdfast up` in this folder, or name the one that you mean in HOLDFAST_DATA_DIR.",
-        )
-    ledger = connect(config)
+    producer.require_ledger(settings)
+    ledger = connect(settings.ledger_config(_NAME))
     try:
         yield ledger
     finally:
@@ -62,7 +54,12 @@ def load_tasks(settings: Settings) -> None:
 
     Raises SettingsError with file and line where a module fails.
     """
+    see_working_directory()
+    load_modules([SHIPPED_TASKS, *settings.task_modules])
+
+
+def see_working_directory() -> None:
+    """Let modules of the working directory be imported, as Celery does for workers."""
     folder = os.getcwd()  # noqa: PTH109 -- sys.path holds texts
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    load_modules([SHIPPED_TASKS, *settings.task_modules])

@@ -1,16 +1,24 @@
 """One job as people and machines read it."""
 
+import re
+import sysconfig
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Console
 
 from holdfast.cli.terminal import a_table, say
 from holdfast.jobs.codec import decode
+from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Attempt, Job
 from holdfast.ledger.records import JobMoment
 
+_FRAME: Final = re.compile(r'^  File "([^"]+)", line (\d+), in (.+)$', re.MULTILINE)
+_LIBRARIES: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+_NOT_THE_USERS: Final = (str(Path(__file__).parents[1]), *_LIBRARIES, "<")
 PLAIN_FIELDS = (
     "id", "task", "version", "queue", "priority", "tenant", "key", "state", "reason", "detail", "attempt",
     "claims", "generation", "created_at", "run_at", "deadline_at", "started_at", "finished_at",
@@ -23,7 +31,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return everything as one JSON object; instants in ISO 8601."""
     page: dict[str, Any] = {name: _plain(getattr(job, name)) for name in PLAIN_FIELDS}
-    page["failure"] = {"type": job.failure.type, "message": job.failure.message} if job.failure else None
+    page["failure"] = asdict(job.failure) if job.failure is not None else None
     if job.progress is not None:
         page["progress"] = {"done": job.progress.done, "total": job.progress.total, "text": job.progress.text}
     if with_arguments:
@@ -47,8 +55,9 @@ def show(
     history: Sequence[JobMoment],
     *,
     with_arguments: bool,
+    with_traceback: bool = False,
 ) -> None:
-    """Print a job: facts, attempts, history."""
+    """Print a job: facts, attempts, history, and where it failed."""
     say(console, f"{job.task} {job.id}", "bold")
     facts = a_table("", "")
     facts.show_header = False
@@ -70,6 +79,9 @@ def show(
         moments.add_row(_time(moment.at), moment.kind, str(moment.state), moment.detail or "")
     console.print()
     console.print(moments, markup=False)
+    if with_traceback and job.failure is not None:
+        console.print()
+        console.print(job.failure.traceback or "no traceback was kept", markup=False, highlight=False)
 
 
 def _facts(job: Job, *, with_arguments: bool) -> list[tuple[str, str]]:
@@ -79,6 +91,8 @@ def _facts(job: Job, *, with_arguments: bool) -> list[tuple[str, str]]:
         facts.append(("detail", job.detail))
     if job.failure is not None:
         facts.append(("failure", f"{job.failure.type}: {job.failure.message}"))
+        if place := where_it_failed(job.failure):
+            facts.append(("at", f"{place} (--traceback shows the whole way)"))
     if job.progress is not None:
         total = f" of {job.progress.total:g}" if job.progress.total is not None else ""
         facts.append(("progress", f"{job.progress.done:g}{total} {job.progress.text}".strip()))
@@ -91,6 +105,15 @@ def _facts(job: Job, *, with_arguments: bool) -> list[tuple[str, str]]:
         if job.result is not None:
             facts.append(("result", job.result))
     return facts
+
+
+def where_it_failed(failure: Failure) -> str:
+    """Name the innermost line that is neither ours nor a library's, as `file.py:44 in function`."""
+    frames = [found.groups() for found in _FRAME.finditer(failure.traceback)]
+    own = [frame for frame in frames if not frame[0].startswith(_NOT_THE_USERS)]
+    for path, line, function in reversed(own or frames):
+        return f"{path}:{line} in {function}"
+    return ""
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from holdfast.health.check import describe
 from holdfast.health.database import DatabaseCheck
 from holdfast.jobs.errors import SettingsError
 from holdfast.ledger import Ledger, connect
+from holdfast.producer import require_ledger
 from holdfast.settings import Settings, load
 from holdfast.tasks import results
 from holdfast.tasks.application import make_app
@@ -49,6 +50,7 @@ async def _ping(settings: Settings, timeout_seconds: float) -> Report:
     def ledger() -> Ledger:
         # At the first use, inside the check: a database that is down belongs into the report.
         if not connected:
+            require_ledger(settings)
             connected.append(connect(settings.ledger_config("holdfast-health")))
         return connected[0]
 

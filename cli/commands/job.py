@@ -18,6 +18,9 @@ def job(
     arguments: Annotated[
         bool, typer.Option("--arguments", help="Show arguments and result, which may be private.")
     ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where a failed handler raised, line by line.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show a job: its state, its attempts, its history."""
@@ -27,4 +30,4 @@ def job(
     if as_json:
         print_json(page_as_json(found, attempts, history, with_arguments=arguments))
     else:
-        show(out(), found, attempts, history, with_arguments=arguments)
+        show(out(), found, attempts, history, with_arguments=arguments, with_traceback=traceback)

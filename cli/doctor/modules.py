@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from holdfast.cli.connection import see_working_directory
 from holdfast.cli.doctor.verdict import Verdict, failure, fine, note
 from holdfast.jobs.errors import SettingsError
 from holdfast.settings import Settings
@@ -9,7 +10,8 @@ from holdfast.tasks.modules import load_modules
 
 
 def look_at_modules(settings: Settings) -> Iterator[Verdict]:
-    """Import each named module, as a worker would."""
+    """Import each named module from the working directory, as a worker would."""
+    see_working_directory()
     try:
         announced = load_modules([])
     except SettingsError as error:

@@ -1,5 +1,6 @@
 """Keep the platform up, and say how it is, until somebody wants it to stop."""
 
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def _say_hello(console: Console, settings: Settings, wanted: Wanted, platform: P
         access = platform.flower
         say(console, f"  Flower     {access.url} (user {access.user}, password {access.password})")
     say(console, "  enqueue    holdfast enqueue TASK --arg name=value")
-    say(console, f"  elsewhere  HOLDFAST_DATA_DIR={settings.data_path}")
+    say(console, f"  elsewhere  HOLDFAST_DATA_DIR={shlex.quote(str(settings.data_path))}")
     say(console, "Ctrl-C stops everything and loses nothing.", "dim")
 
 

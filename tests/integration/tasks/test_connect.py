@@ -140,3 +140,12 @@ def test_a_ledger_without_tables_says_what_to_run(settings, tmp_path):
 
 def _an_app():
     return make_app("reader", {})
+
+
+def test_a_folder_without_a_platform_is_told_so(tmp_path, monkeypatch):
+    """Neither SQLAlchemy's words nor advice for an outage: what is missing, and what to do."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(data_dir=tmp_path / "nothing here")
+    with pytest.raises(LedgerUnavailable, match="holdfast up"), holdfast.connect(settings):
+        pass
+    assert not (tmp_path / "nothing here").exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,16 @@ def test_a_task_module_that_fails_is_named_with_its_line(folder, monkeypatch):
     verdict = found(look_at_modules(Settings(task_modules=("broken_tasks",))), "module broken_tasks")
     assert Level.ERROR == verdict.level
     assert "broken_tasks.py:2" in verdict.found
+
+
+def test_a_task_module_of_the_working_directory_is_found(folder, monkeypatch):
+    """As a worker finds it, though a console script has another first place to look."""
+    (folder / "doctors_own_tasks.py").write_text("", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in {"", str(folder)}])
+    verdict = found(
+        look_at_modules(Settings(task_modules=("doctors_own_tasks",))), "module doctors_own_tasks"
+    )
+    assert (Level.OK, "imported") == (verdict.level, verdict.found)
 
 
 def test_a_file_of_secrets_that_others_can_read(folder):

@@ -1,0 +1,52 @@
+"""What `holdfast job` shows of a failure."""
+
+import sysconfig
+from pathlib import Path
+
+from rich.console import Console
+
+import holdfast
+from holdfast.cli.job_page import as_json, show, where_it_failed
+from holdfast.jobs.failure import Failure
+from holdfast.tests.support.builders import a_job
+
+OURS = Path(holdfast.__file__).parent / "workers" / "executor.py"
+LIBRARY = Path(sysconfig.get_path("stdlib")) / "json" / "decoder.py"
+TRACE = f"""Traceback (most recent call last):
+  File "{OURS}", line 240, in body
+    return await call()
+  File "shop/mytasks.py", line 44, in boom
+    return json.loads(text)
+  File "{LIBRARY}", line 355, in raw_decode
+    raise JSONDecodeError
+json.decoder.JSONDecodeError: Expecting value
+"""
+FAILURE = Failure("json.decoder.JSONDecodeError", "Expecting value", TRACE)
+
+
+def shown(**options) -> str:
+    """Return the page of a failed job."""
+    console = Console(width=200, record=True, quiet=True)
+    with console.capture() as captured:
+        console.quiet = False
+        show(console, a_job(failure=FAILURE), [], [], with_arguments=False, **options)
+    return captured.get()
+
+
+def test_the_line_of_the_users_own_code_is_named():
+    """Neither our executor nor the library that raised, but the handler's line; the rest on request."""
+    assert "shop/mytasks.py:44 in boom" == where_it_failed(FAILURE)
+    assert "mytasks.py:44 in boom" in shown()
+    assert "raise JSONDecodeError" not in shown()
+    assert "raise JSONDecodeError" in shown(with_traceback=True)
+
+
+def test_machines_get_the_whole_traceback():
+    """JSON holds what the ledger holds."""
+    page = as_json(a_job(failure=FAILURE), [], [], with_arguments=False)
+    assert TRACE == page["failure"]["traceback"]
+
+
+def test_a_failure_without_frames_has_no_place():
+    """A failure may come from no Python code at all."""
+    assert "" == where_it_failed(Failure("Retry", "later"))
