@@ -144,6 +144,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
         app.registry,
         adopts=settings.adopts,
         largest_bytes=settings.arguments_largest_bytes,
+        largest_message_bytes=settings.message_largest_bytes,
         forward=forwarder(app, app.registry, names.plain_queue),
         events=events,
         source=hostname,

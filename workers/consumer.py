@@ -13,8 +13,9 @@ from celery.worker.state import maybe_shutdown
 from kombu.common import ignore_errors
 
 from holdfast.jobs.state import QuarantineReason
+from holdfast.workers.kept import check_size
 from holdfast.workers.plain_queues import PlainQueues
-from holdfast.workers.redis_channel import RingQoS
+from holdfast.workers.redis_channel import GuardedChannel, RingQoS
 from holdfast.workers.task_headers import check_headers
 
 _log: Final = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class HoldfastConsumer(Consumer):
 
         def take_guarded(message: Any) -> None:
             try:
+                check_size(message, GuardedChannel.largest_bytes)
                 _check_shape(message)
                 if self._is_for_celery(message.headers.get("task")):
                     check_headers(message.headers)

@@ -30,7 +30,7 @@ from holdfast.ledger import Ledger
 from holdfast.tasks.doorbell import Doorbell, ring_of
 from holdfast.tasks.registry import Registry
 from holdfast.workers.adoption import Adoptable, ForeignMessage, Refused, read
-from holdfast.workers.kept import Kept, kept_of
+from holdfast.workers.kept import LARGEST_MESSAGE_BYTES, Kept, check_size, kept_of
 
 _LONGEST_PAUSE: Final = 2.0
 _FIRST_PAUSE: Final = 0.1
@@ -49,6 +49,7 @@ class Adopter:
         *,
         adopts: bool,
         largest_bytes: int = LARGEST_BYTES,
+        largest_message_bytes: int = LARGEST_MESSAGE_BYTES,
         forward: Callable[[Any], bool],
         events: Events,
         source: str,
@@ -64,6 +65,7 @@ class Adopter:
         self._registry = registry
         self._adopts = adopts
         self._largest_bytes = largest_bytes
+        self._largest_message_bytes = largest_message_bytes
         self._events = events
         self._source = source
 
@@ -83,6 +85,7 @@ class Adopter:
                 RingDropped(job_id=str(message.headers.get("id"))[:LONGEST_JOB_ID], why="not on a ring queue")
             )
             return
+        check_size(message, self._largest_message_bytes)
         foreign = ForeignMessage(message.headers or {}, message.payload, _priority(message))
         if self._forward(message):
             return

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from kombu.utils.json import dumps, loads
 
+LARGEST_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 _COMPRESSION: Final = "compression"
 _OF_DELIVERY: Final = frozenset({"redelivered", "x-delivery-count", "x-death"})
 """Headers that brokers add: the same message has others when it is delivered again."""
@@ -51,6 +52,13 @@ def raw_of(message: Any) -> bytes:
     if isinstance(body, memoryview):
         return body.tobytes()
     return str(body).encode("utf-8", "replace")
+
+
+def check_size(message: Any, largest_bytes: int) -> None:
+    """Raise ValueError before a body is decoded that is larger than anybody may send."""
+    size = len(raw_of(message))
+    if size > largest_bytes:
+        raise ValueError(f"{size} bytes, at most {largest_bytes}")
 
 
 def envelope_from(text: str) -> Envelope | None:

@@ -16,6 +16,8 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import RedisError
 
+from holdfast.workers.kept import LARGEST_MESSAGE_BYTES
+
 RawReader = Callable[[str, bytes, Exception], None]
 
 
@@ -72,7 +74,7 @@ class GuardedChannel(stock.Channel):
     _queue_cycle: Any
     _flush_brpop_reauth: Callable[[], None]
     on_unreadable: ClassVar[RawReader | None] = None
-    largest_bytes: ClassVar[int] = 2 * 1024 * 1024
+    largest_bytes: ClassVar[int] = LARGEST_MESSAGE_BYTES
     """A larger message is not looked into."""
 
     def _brpop_read(self, **options: Any) -> bool:

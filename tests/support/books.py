@@ -22,9 +22,15 @@ class Books:
         self._read = 0
         self._logged: Counter[str] = Counter()
         self._dropped: list[str] = []
+        self._written = 0
+
+    def told(self) -> int:
+        """Return how many messages the log tells of: cheap to ask again and again."""
+        self._read_log()
+        return self._logged.total() + self._written
 
     def outcomes(self) -> Counter[str]:
-        """Return how many messages came to what."""
+        """Return how many messages came to what, by the ledger where it holds them."""
         self._read_log()
         counted = Counter(
             adopted=self._ask("SELECT count(*) FROM job_moments WHERE kind = 'adopt'"),
@@ -57,6 +63,8 @@ class Books:
         said = str(entry.get("event", ""))
         if said == "ring_dropped":
             self._dropped.append(str(entry.get("job_id")))
+        elif said in {"message_quarantined", "job_adopted"}:
+            self._written += 1
         elif said == "message_known":
             self._logged["known"] += 1
         elif any(words in said for words in _ENDED):

@@ -120,7 +120,7 @@ def _attack(target: Platform, send: Send, count: int) -> None:
 
 def _until_entered(books: Books, count: int) -> None:
     with contextlib.suppress(AssertionError):
-        until(lambda: books.outcomes().total() >= count, timeout_seconds=30)
+        until(lambda: books.told() >= count, timeout_seconds=60)
     outcomes = books.outcomes()
     assert count <= outcomes.total(), f"FUZZ_SEED={SEED}: of {count} messages came {outcomes}"
 

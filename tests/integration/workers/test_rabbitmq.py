@@ -34,6 +34,7 @@ UNREADABLE = (
     {"application_headers": {"compression": "gzip"}},
     {"application_headers": nested(400)},
 )
+TOO_LARGE = b"[" * (2 * 1024 * 1024 + 1)
 
 
 @pytest.fixture
@@ -79,10 +80,11 @@ def test_properties_that_cannot_be_read_stop_no_queue(rabbit: Platform):
     for queue in (INTAKE, RINGS, PLAIN):
         for properties in UNREADABLE:
             _publish(rabbit, queue, 20, b"not compressed", properties)
+        _publish(rabbit, queue, 1, TOO_LARGE, {"application_headers": {"task": "sample.echo", "id": queue}})
     sent = Celery(broker=rabbit.broker_url).send_task("plain.multiply", args=(6, 7))
     assert 42 == rabbit.app.AsyncResult(sent.id).get(timeout=10)
     until(
-        lambda: 60 * len(UNREADABLE) == sum(one.count for one in rabbit.ledger.quarantine.listed()),
+        lambda: 60 * len(UNREADABLE) + 3 == sum(one.count for one in rabbit.ledger.quarantine.listed()),
         what="the quarantine",
     )
     assert "Re-establishing" not in worker.log

@@ -193,6 +193,13 @@ def test_a_ring_at_the_intake_is_dropped(adopting, seen, ledger_id):
     assert ["a-1"] == [event.job_id for event in seen if isinstance(event, RingDropped)]
 
 
+def test_a_body_larger_than_a_message_may_be_is_not_looked_into(adopting):
+    """RabbitMQ carries 128 MiB; decoding that would hold up, or end, the worker."""
+    message = a_message(body=b"x" * (2 * 1024 * 1024 + 1))
+    adopting.take(message)
+    assert [QuarantineReason.UNDECODABLE] == [reason for reason, _ in adopting.kept]
+
+
 def test_a_message_that_came_again_is_told_of(adopting, seen):
     """It changes nothing, and is no secret."""
     adopting.take(a_message())
