@@ -6,6 +6,7 @@ PYTHON ?= python3
 CANDIDATES := $(if $(filter file,$(origin PYTHON)),$(PYTHON) python3.12 python3.11,"$(PYTHON)")
 VENV   ?= .venv
 FOLDER ?=
+SEED   ?=
 BIN    := $(VENV)/bin
 # Python compiles what it imports; compiling everything at once would double the time of the set-up.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet install --no-compile
@@ -19,7 +20,7 @@ RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench lock clean
+.PHONY: help run test test-all fuzz check bench lock clean
 
 help:  ## print this list
 	@echo "Holdfast: async jobs that are not lost, on Celery."
@@ -36,6 +37,9 @@ test: $(DEV_READY)  ## run the tests that need only what pip brings; name what w
 
 test-all: $(DEV_READY)  ## run every test; needs RabbitMQ and Chromium, and a skip is a failure
 	HOLDFAST_REQUIRE_ALL=1 $(RUN_TESTS)
+
+fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through RabbitMQ; SEED=n repeats a run
+	FUZZ_SEED="$(SEED)" $(BIN)/pytest -s -m "slow and (rabbitmq or not rabbitmq)" tests/integration/workers/test_fuzz.py
 
 check: $(DEV_READY) .types/holdfast  ## format, lint, strict types, import contracts, docstring coverage
 	$(BIN)/ruff format --check .

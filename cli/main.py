@@ -17,6 +17,7 @@ from holdfast.cli.commands.health import health
 from holdfast.cli.commands.job import job
 from holdfast.cli.commands.migrate import migrate
 from holdfast.cli.commands.probe import PROBE_CONTEXT, probe
+from holdfast.cli.commands.quarantine import quarantine
 from holdfast.cli.commands.tasks import tasks
 from holdfast.cli.commands.up import up
 from holdfast.cli.commands.worker import worker
@@ -79,6 +80,7 @@ app.command(rich_help_panel=WATCH)(enqueue)
 app.command(rich_help_panel=WATCH)(tasks)
 app.command(rich_help_panel=WATCH)(job)
 app.command(rich_help_panel=WATCH)(cancel)
+app.add_typer(quarantine, name="quarantine", rich_help_panel=WATCH)
 app.command(rich_help_panel=CARE)(doctor)
 app.command(rich_help_panel=CARE)(health)
 app.command(rich_help_panel=CARE, context_settings=PROBE_CONTEXT)(probe)

@@ -27,8 +27,10 @@ The docstring of a class is its message; `code` is stable and stands in
     ├─ LedgerError
     │  ├─ LedgerUnavailable
     │  ├─ SchemaMismatch
-    │  └─ KeyBusy
+    │  ├─ KeyBusy
+    │  └─ MessageNotFound
     ├─ BrokerUnavailable
+    ├─ MessageNotReplayable
     ├─ RejectedError
     │  ├─ BreakerOpen
     │  ├─ RateLimited
@@ -222,11 +224,24 @@ class KeyBusy(LedgerError):
     hint = "Try again when it has ended."
 
 
+class MessageNotFound(LedgerError):
+    """No quarantined message has this id."""
+
+    code = "message_not_found"
+    hint = "`holdfast quarantine list` shows them; it may have been dropped, or pruned after its retention."
+
+
 class BrokerUnavailable(PlatformError):
     """The broker cannot be reached."""
 
     code = "broker_unavailable"
     hint = "Jobs are safe in the ledger and ring when it is back."
+
+
+class MessageNotReplayable(PlatformError):
+    """The quarantined message cannot be sent again."""
+
+    code = "message_not_replayable"
 
 
 class RejectedError(PlatformError):

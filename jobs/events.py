@@ -154,6 +154,15 @@ class MessageQuarantined(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MessageKnown(Event):
+    """A message came again whose job is there, or was; it was acknowledged and changed nothing."""
+
+    level: ClassVar[Level] = "debug"
+    job_id: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStarted(Event):
     """A worker process registered."""
 

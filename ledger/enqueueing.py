@@ -21,6 +21,7 @@ from holdfast.ledger.batch import chunked, is_storable, packed, packed_with_ids
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_KEY, LONGEST_NAME
 from holdfast.ledger.statements import enqueue, meta
+from holdfast.ledger.statements.quarantine import REFUSE
 from holdfast.ledger.transaction import Transactions
 from holdfast.ledger.translate import Trouble, translated, trouble
 from holdfast.ledger.types import bounded_seconds, instant_text
@@ -172,7 +173,7 @@ class Enqueueing:
         kind = "adopt"
         if refusal is not None:
             row |= {"reason": refusal.reason.value, "detail": refusal.detail}
-            kind = "refuse"
+            kind = REFUSE
 
         def work(connection: Connection) -> Adoption:
             bury = enqueue.bury(job.id, digest, TOMBSTONE_SECONDS)

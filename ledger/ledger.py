@@ -42,6 +42,7 @@ from holdfast.ledger.enqueueing import Adoption, Enqueueing
 from holdfast.ledger.foreign import Foreign
 from holdfast.ledger.identity import Identity
 from holdfast.ledger.maintenance import Maintenance
+from holdfast.ledger.quarantine import Quarantine
 from holdfast.ledger.reading import DEFAULT_LIST, Reading
 from holdfast.ledger.records import (
     CeleryResult,
@@ -50,7 +51,6 @@ from holdfast.ledger.records import (
     NewWorker,
     OfferRow,
     QueueCount,
-    QueuedMessage,
 )
 from holdfast.ledger.retention import Retention
 from holdfast.ledger.revision import check_revision
@@ -96,6 +96,8 @@ class Ledger:
         self._roster = Roster(transactions)
         self._maintenance = Maintenance(transactions, self._settling)
         self._retention = Retention(transactions)
+        self.quarantine = Quarantine(transactions)
+        """The verbs of what was put aside."""
         self._steering = Steering(transactions, config)
         self._reading = Reading(transactions)
         self._sessions = Sessions(config)
@@ -311,7 +313,7 @@ class Ledger:
     def requeue(self, job_id: JobId) -> Job:
         """Open a quarantined job's next generation, with a new total age and no deadline.
 
-        Raises JobNotFound, or IllegalTransition if it is not quarantined.
+        Raises JobNotFound, or IllegalTransition: not quarantined, or a message that was refused.
         """
         return self._steering.requeue(job_id)
 
@@ -363,19 +365,7 @@ class Ledger:
         """Tell whether a job was here and is pruned."""
         return self._reading.tombstone(job_id)
 
-    # Messages that cannot be jobs, and what plain Celery tasks came to
-
-    def quarantine_message(
-        self, *, queue: str, reason: QuarantineReason, detail: str, raw: bytes, source: str
-    ) -> int:
-        """Keep a message's first 64 KiB and a digest of all; the same again is counted. Returns its id."""
-        return self._retention.quarantine_message(
-            queue=queue, reason=reason, detail=detail, raw=raw, source=source
-        )
-
-    def quarantined_messages(self, limit: int = DEFAULT_LIST) -> list[QueuedMessage]:
-        """Return the quarantined messages, the last seen first."""
-        return self._retention.quarantined_messages(limit)
+    # What plain Celery tasks came to
 
     def store_celery_result(
         self, task_id: str, state: str, result_json: str | None, traceback: str | None

@@ -75,7 +75,7 @@ class QueuedMessage:
     detail: str
     source: str
     raw: bytes
-    """The first 64 KiB."""
+    """Its body, at most 1 MiB; of bytes that are no message, the first 64 KiB. In a list: the first KiB."""
     size: int
     """Bytes of the whole."""
     digest: str
@@ -84,6 +84,36 @@ class QueuedMessage:
     """How often the same message came."""
     first_seen_at: datetime
     last_seen_at: datetime
+    envelope: str | None = None
+    """Headers and properties as JSON. None: `raw` is all there was; empty: it could not be kept."""
+    replays: int = 0
+    """How often it was sent again."""
+    replayed_at: datetime | None = None
+    """None if it was not replayed since it came last: it is open."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all of it was kept."""
+        return self.size == len(self.raw) and self.envelope != ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which quarantined messages; empty filters let all through."""
+
+    reasons: tuple[QuarantineReason, ...] = ()
+    queues: tuple[str, ...] = ()
+    """The broker's names."""
+    with_replayed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCount:
+    """How many messages a filter lets through, for a drop of just these."""
+
+    count: int
+    newest: int
+    """The highest id among them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,19 @@
-"""Pruning, and the quarantine of messages that cannot be jobs."""
+"""Pruning: what has served its time is deleted."""
 
-import hashlib
 from typing import Final
 
 from sqlalchemy import Connection
 
-from holdfast.jobs.failure import storable_text
-from holdfast.jobs.state import QuarantineReason
-from holdfast.ledger import rows
 from holdfast.ledger.batch import packed
 from holdfast.ledger.enqueueing import TOMBSTONE_SECONDS
-from holdfast.ledger.records import QueuedMessage
-from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_NAME
-from holdfast.ledger.statements import foreign, reading, retention, workers
+from holdfast.ledger.statements import foreign, retention, workers
 from holdfast.ledger.transaction import Transactions
 
-LARGEST_RAW_BYTES: Final = 64 * 1024
 DEAD_WORKER_SECONDS: Final = 3600.0
 
 
 class Retention:
-    """Deletes what is old, keeps what is strange."""
+    """Deletes what is old."""
 
     def __init__(self, transactions: Transactions) -> None:
         """Work in these transactions."""
@@ -59,30 +52,3 @@ class Retention:
         pruned = self._transactions.write(jobs_of, doing="prune jobs")
         self._transactions.write(the_rest, doing="prune keys, notes and workers")
         return pruned
-
-    def quarantine_message(
-        self, *, queue: str, reason: QuarantineReason, detail: str, raw: bytes, source: str
-    ) -> int:
-        """Keep a message that cannot be a job."""
-        values = {
-            "queue": storable_text(queue)[:LONGEST_NAME],
-            "digest": hashlib.sha256(raw).hexdigest(),
-            "reason": reason.value,
-            "detail": storable_text(detail)[:LONGEST_DETAIL],
-            "source": storable_text(source)[:LONGEST_NAME],
-            "raw": raw[:LARGEST_RAW_BYTES],
-            "size": len(raw),
-        }
-        statement = retention.quarantine_message(values)
-        return self._transactions.write(
-            lambda connection: int(self._transactions.run(connection, statement).scalar_one()),
-            doing="quarantine a message",
-        )
-
-    def quarantined_messages(self, limit: int) -> list[QueuedMessage]:
-        """Read the quarantined messages, the last seen first."""
-        found = self._transactions.read(
-            lambda connection: self._transactions.run(connection, reading.messages(limit)).all(),
-            doing="read quarantined messages",
-        )
-        return rows.readable(found, rows.message)

@@ -170,16 +170,19 @@ def message(row: AnyRow) -> QueuedMessage:
     try:
         return QueuedMessage(
             id=int(row.id),
-            queue=row.queue,
+            queue=_text(row.queue),
             reason=QuarantineReason(row.reason),
-            detail=row.detail,
-            source=row.source,
-            raw=bytes(row.raw),
+            detail=_text(row.detail),
+            source=_text(row.source),
+            raw=_bytes(row.raw),
             size=int(row.size),
-            digest=row.digest,
+            digest=_text(row.digest),
             count=int(row.times),
             first_seen_at=_instant(row.first_seen_at),
             last_seen_at=_instant(row.last_seen_at),
+            envelope=None if row.envelope is None else _text(row.envelope),
+            replays=int(row.replays),
+            replayed_at=_maybe_instant(row.replayed_at),
         )
     except (TypeError, ValueError) as error:
         raise BadRow(detail=f"message {row.id}: {error}"[:200]) from error
@@ -254,6 +257,13 @@ def _names(text: str) -> tuple[str, ...]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} where text belongs")
+    return value
+
+
+def _bytes(value: object) -> bytes:
+    # bytes(5) would be five zeros.
+    if not isinstance(value, bytes):
+        raise TypeError(f"{type(value).__name__} where bytes belong")
     return value
 
 

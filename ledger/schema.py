@@ -302,9 +302,15 @@ quarantined_messages: Final = Table(
     Column("count", Integer, nullable=False),
     Column("first_seen_at", Instant, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
+    # Everything but the body, as JSON. NULL: `raw` is all there was; empty: it could not be kept.
+    Column("envelope", Text),
+    Column("replays", Integer, nullable=False, server_default="0"),
+    # NULL again when the message comes back.
+    Column("replayed_at", Instant),
     CheckConstraint(_one_of("reason", QuarantineReason), name="reason"),
     Index("uq_quarantined_messages_queue_digest", "queue", "digest", unique=True),
-    *_instants("first_seen_at", "last_seen_at"),
+    *_instants("first_seen_at", "last_seen_at", "replayed_at"),
+    *_counters("replays"),
 )
 
 meta: Final = Table(

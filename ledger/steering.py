@@ -12,7 +12,7 @@ from holdfast.jobs.state import JobState, Move
 from holdfast.ledger import moments, rows
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.schema import LONGEST_DETAIL
-from holdfast.ledger.statements import steering
+from holdfast.ledger.statements import quarantine, steering
 from holdfast.ledger.transaction import Transactions
 
 CancelAnswer = Literal["cancelled", "requested", "already_final"]
@@ -47,6 +47,12 @@ class Steering:
 
         def work(connection: Connection) -> Job:
             state = self._state(connection, job_id)
+            if self._transactions.run(connection, quarantine.refused(job_id)).one().is_refused:
+                raise IllegalTransition(
+                    job_id=job_id,
+                    detail="it is a message that was refused, and holds no arguments",
+                    hint="Replay the message; `holdfast quarantine list` shows it.",
+                )
             row = self._transactions.run(
                 connection, steering.requeue(job_id, self._total_age_seconds)
             ).first()

@@ -7,10 +7,11 @@ becomes stands in `docs/celery-options.md`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from holdfast.jobs import codec
 from holdfast.jobs.errors import JobError
+from holdfast.jobs.failure import storable_text
 from holdfast.jobs.ids import JobId, is_job_id
 from holdfast.jobs.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, NewJob
 from holdfast.jobs.state import QuarantineReason
@@ -20,6 +21,9 @@ PRINCIPAL: Final = "broker"
 _LONGEST_NAME: Final = 255
 _EMBEDS: Final = ("callbacks", "errbacks", "chain", "chord")
 _PAIR: Final = 2
+_FIRST_YEAR: Final = 1972
+_LAST_YEAR: Final = 8800
+"""Within what the ledger can hold, and Celery can wait for, in every time zone."""
 _LONGEST_LIMIT_SECONDS: Final = 1e9
 """JSON knows larger numbers, and infinity by accident; a century is no limit any more."""
 
@@ -62,7 +66,7 @@ def read(
     `largest_bytes` of UTF-8 are refused.
     """
     task, job_id = message.headers.get("task"), message.headers.get("id")
-    if not isinstance(task, str) or not 0 < len(task) <= _LONGEST_NAME or not is_job_id(job_id):
+    if not _is_name(task) or not is_job_id(job_id):
         return Refused(QuarantineReason.UNDECODABLE, "the task or id header is missing or malformed")
     digest = _digest(message)
     blank = NewJob(id=JobId(str(job_id)), task=task, arguments="{}", principal=PRINCIPAL)
@@ -80,7 +84,7 @@ def read(
         options = _options(message)
         arguments = spec.signature.bind(*args, **kwargs)
         _check_size(arguments, largest_bytes)
-    except (_NotMapped, JobError) as error:
+    except (NotMapped, JobError) as error:
         return Refused(QuarantineReason.INVALID_PAYLOAD, str(error), blank, digest)
     job = NewJob(
         id=blank.id,
@@ -94,13 +98,18 @@ def read(
     return Adoptable(job, digest)
 
 
+def _is_name(task: object) -> TypeGuard[str]:
+    # One that no row can hold could not be refused under its id.
+    return isinstance(task, str) and 0 < len(task) <= _LONGEST_NAME and task == storable_text(task)
+
+
 def _check_size(arguments: str, largest_bytes: int) -> None:
     size = len(arguments.encode())
     if size > largest_bytes:
-        raise _NotMapped(f"the arguments have {size} bytes, at most {largest_bytes}")
+        raise NotMapped(f"the arguments have {size} bytes, at most {largest_bytes}")
 
 
-class _NotMapped(Exception):
+class NotMapped(ValueError):
     """An option that cannot be kept."""
 
 
@@ -114,31 +123,31 @@ def _digest(message: ForeignMessage) -> str:
 
 def _arguments(payload: object) -> tuple[Sequence[Any], dict[str, Any]]:
     if not isinstance(payload, list) or len(cast("list[object]", payload)) != 3:  # noqa: PLR2004 -- protocol 2
-        raise _NotMapped("the body is no list of arguments, keywords and embeds")
+        raise NotMapped("the body is no list of arguments, keywords and embeds")
     args, kwargs, embed = payload
     if not isinstance(args, list) or not isinstance(kwargs, dict):
-        raise _NotMapped("the arguments are no list, or the keywords no object")
+        raise NotMapped("the arguments are no list, or the keywords no object")
     if embed is not None and not isinstance(embed, dict):
-        raise _NotMapped("the embeds are no object")
+        raise NotMapped("the embeds are no object")
     for name in _EMBEDS:
         if cast("dict[str, object]", embed or {}).get(name):
-            raise _NotMapped(f"unsupported:{name}: Celery's canvas over our tasks is not supported")
+            raise NotMapped(f"unsupported:{name}: Celery's canvas over our tasks is not supported")
     return args, cast("dict[str, Any]", kwargs)
 
 
 def _options(message: ForeignMessage) -> dict[str, Any]:
     headers = message.headers
     if headers.get("group"):
-        raise _NotMapped("unsupported:group: enqueue the jobs one by one, or with enqueue_many")
+        raise NotMapped("unsupported:group: enqueue the jobs one by one, or with enqueue_many")
     if headers.get("stamps") or headers.get("stamped_headers"):
-        raise _NotMapped("unsupported:stamps: a stamp has no meaning here")
-    hard, soft = _limits(headers.get("timelimit"))
+        raise NotMapped("unsupported:stamps: a stamp has no meaning here")
+    hard, soft = limits(headers.get("timelimit"))
     priority = message.priority if message.priority is not None else DEFAULT_PRIORITY
     if not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
-        raise _NotMapped(f"priority {priority} is not from {HIGHEST_PRIORITY} to {LOWEST_PRIORITY}")
+        raise NotMapped(f"priority {priority} is not from {HIGHEST_PRIORITY} to {LOWEST_PRIORITY}")
     return {
-        "run_at": _instant("eta", headers.get("eta")),
-        "deadline_at": _instant("expires", headers.get("expires")),
+        "run_at": instant("eta", headers.get("eta")),
+        "deadline_at": instant("expires", headers.get("expires")),
         "hard_timeout_seconds": hard,
         "soft_timeout_seconds": soft,
         "priority": DEFAULT_PRIORITY if message.priority in (None, 0) else priority,
@@ -146,33 +155,34 @@ def _options(message: ForeignMessage) -> dict[str, Any]:
     }
 
 
-def _instant(name: str, value: object) -> datetime | None:
+def instant(name: str, value: object) -> datetime | None:
+    """Read `eta` or `expires`; without a zone it is UTC. Raises NotMapped."""
     if value is None:
         return None
     try:
-        instant = datetime.fromisoformat(str(value))
+        read = datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise _NotMapped(f"{name} is {str(value)[:80]!r}, which is no ISO 8601 instant") from error
-    try:
-        return instant.astimezone(UTC) if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
-    except OverflowError as error:
-        raise _NotMapped(f"{name} is {str(value)[:80]!r}, beyond the calendar") from error
+        raise NotMapped(f"{name} is {str(value)[:80]!r}, which is no ISO 8601 instant") from error
+    if not _FIRST_YEAR <= read.year <= _LAST_YEAR:
+        raise NotMapped(f"{name} is {str(value)[:80]!r}, beyond the calendar")
+    return read.astimezone(UTC) if read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
-def _limits(value: object) -> tuple[float | None, float | None]:
+def limits(value: object) -> tuple[float | None, float | None]:
+    """Read `timelimit`: the hard limit and the soft one, in seconds. Raises NotMapped."""
     if value is None:
         return None, None
     if not isinstance(value, list) or len(cast("list[object]", value)) != _PAIR:
-        raise _NotMapped("timelimit is no pair")
-    limits: list[object] = value
-    for limit in limits:
+        raise NotMapped("timelimit is no pair")
+    pair: list[object] = value
+    for limit in pair:
         if limit is not None and (
             isinstance(limit, bool)
             or not isinstance(limit, (int, float))
             or not 0 < limit <= _LONGEST_LIMIT_SECONDS
         ):
-            raise _NotMapped(f"timelimit holds what is no number of seconds up to {_LONGEST_LIMIT_SECONDS:g}")
-    hard, soft = (None if limit is None else float(cast("float", limit)) for limit in limits)
+            raise NotMapped(f"timelimit holds what is no number of seconds up to {_LONGEST_LIMIT_SECONDS:g}")
+    hard, soft = (None if limit is None else float(cast("float", limit)) for limit in pair)
     return hard, soft
 
 

@@ -30,11 +30,13 @@ from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.modules import load_modules
 from holdfast.tasks.registry import Registry, registry
 from holdfast.tasks.task import Task as JobTask
+from holdfast.workers.amqp_properties import guard_properties
 from holdfast.workers.celery_view import RequestStack
 from holdfast.workers.companion.beat import Companion
 from holdfast.workers.companion.introduction import LifeTerms
 from holdfast.workers.companion.link import link_of_this_process
 from holdfast.workers.config import WorkerConfig
+from holdfast.workers.decompression import bound_decompression
 from holdfast.workers.forwarding import forwarder
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.leaving import leave_for_certain
@@ -152,6 +154,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
         app.registry,
         adopts=settings.adopts,
         largest_bytes=settings.arguments_largest_bytes,
+        largest_message_bytes=settings.message_largest_bytes,
         forward=forwarder(app, app.registry, names.plain_queue),
         events=events,
         source=hostname,
@@ -188,6 +191,8 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             )
         )
     )
+    guard_properties()
+    bound_decompression(settings.message_largest_bytes)
     GuardedChannel.largest_bytes = settings.message_largest_bytes
     GuardedChannel.on_unreadable = lambda queue, raw, error: runtime.strays.put_bytes_aside(
         queue, raw, repr(error)[:_LONGEST_ERROR]

@@ -13,8 +13,10 @@ from celery.worker.state import maybe_shutdown
 from kombu.common import ignore_errors
 
 from holdfast.jobs.state import QuarantineReason
+from holdfast.workers.kept import check_size
 from holdfast.workers.plain_queues import PlainQueues
-from holdfast.workers.redis_channel import RingQoS
+from holdfast.workers.redis_channel import GuardedChannel, RingQoS
+from holdfast.workers.task_headers import check_headers
 
 _log: Final = logging.getLogger(__name__)
 _LONGEST_DETAIL: Final = 500
@@ -87,7 +89,10 @@ class HoldfastConsumer(Consumer):
 
         def take_guarded(message: Any) -> None:
             try:
+                check_size(message, GuardedChannel.largest_bytes)
                 _check_shape(message)
+                if self._is_for_celery(message.headers.get("task")):
+                    check_headers(message.headers)
                 take(message)
             except KeyError as error:
                 # kombu counts KeyError among the lost connections, and would reconnect for ever.
@@ -146,6 +151,10 @@ class HoldfastConsumer(Consumer):
 
     def _put_aside(self, message: Any, reason: QuarantineReason, detail: str) -> None:
         self.pool.runtime.strays.put_aside(message, reason, detail[:_LONGEST_DETAIL], self._rejecter(message))
+
+    def _is_for_celery(self, task: Any) -> bool:
+        app: Any = self.app
+        return task in app.tasks and task not in app.registry
 
     def _rejecter(self, message: Any) -> Callable[[], object]:
         return lambda: self.call_soon_ack(message.reject_log_error, _log, self.connection_errors)

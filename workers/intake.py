@@ -8,19 +8,29 @@ waiting for a slot, and acknowledged after the row is committed.
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from kombu import Connection, Consumer, Queue
 
 from holdfast.jobs.codec import LARGEST_BYTES
 from holdfast.jobs.errors import BrokerUnavailable, LedgerUnavailable
-from holdfast.jobs.events import Events, JobAdopted, MessageQuarantined, ServiceFailed
+from holdfast.jobs.events import (
+    Events,
+    JobAdopted,
+    MessageKnown,
+    MessageQuarantined,
+    RingDropped,
+    ServiceFailed,
+)
+from holdfast.jobs.ids import LONGEST_JOB_ID
 from holdfast.jobs.job import NewJob, Ring
 from holdfast.jobs.state import QuarantineReason
 from holdfast.ledger import Ledger
-from holdfast.tasks.doorbell import Doorbell
+from holdfast.tasks.doorbell import Doorbell, ring_of
 from holdfast.tasks.registry import Registry
 from holdfast.workers.adoption import Adoptable, ForeignMessage, Refused, read
+from holdfast.workers.kept import LARGEST_MESSAGE_BYTES, Kept, check_size, kept_of
 
 _LONGEST_PAUSE: Final = 2.0
 _FIRST_PAUSE: Final = 0.1
@@ -39,6 +49,7 @@ class Adopter:
         *,
         adopts: bool,
         largest_bytes: int = LARGEST_BYTES,
+        largest_message_bytes: int = LARGEST_MESSAGE_BYTES,
         forward: Callable[[Any], bool],
         events: Events,
         source: str,
@@ -54,6 +65,7 @@ class Adopter:
         self._registry = registry
         self._adopts = adopts
         self._largest_bytes = largest_bytes
+        self._largest_message_bytes = largest_message_bytes
         self._events = events
         self._source = source
 
@@ -64,9 +76,16 @@ class Adopter:
         except (LedgerUnavailable, BrokerUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 -- a message that is kept for no good reason comes again for ever
-            self.put_aside(queue, QuarantineReason.UNDECODABLE, repr(error), raw_of(message))
+            self.put_aside(queue, QuarantineReason.UNDECODABLE, repr(error), kept_of(message))
 
     def _take(self, queue: str, message: Any) -> None:
+        if ring_of(message.headers) is not None:
+            # Adopted, it would be a job without arguments (B8).
+            self._events.emit(
+                RingDropped(job_id=str(message.headers.get("id"))[:LONGEST_JOB_ID], why="not on a ring queue")
+            )
+            return
+        check_size(message, self._largest_message_bytes)
         foreign = ForeignMessage(message.headers or {}, message.payload, _priority(message))
         if self._forward(message):
             return
@@ -75,15 +94,20 @@ class Adopter:
             case Adoptable(job=job, digest=digest):
                 self._adopt(queue, job, digest, message)
             case Refused(reason=reason, detail=detail, job=job, digest=digest):
-                self.put_aside(queue, reason, detail, raw_of(message))
+                self.put_aside(queue, reason, detail, kept_of(message))
                 if job is not None:
                     # So that the producer's get() ends with FAILURE instead of waiting for ever.
                     self._ledger.refuse(job, reason, detail, digest)
 
-    def put_aside(self, queue: str, reason: QuarantineReason, detail: str, raw: bytes) -> None:
+    def put_aside(self, queue: str, reason: QuarantineReason, detail: str, kept: Kept) -> None:
         """Keep a message for the operator."""
-        self._ledger.quarantine_message(
-            queue=queue, reason=reason, detail=detail[:2000], raw=raw, source=self._source
+        self._ledger.quarantine.keep(
+            queue=queue,
+            reason=reason,
+            detail=detail[:2000],
+            raw=kept.raw,
+            source=self._source,
+            envelope=kept.envelope,
         )
         self._events.emit(MessageQuarantined(queue=queue, reason=reason.value))
 
@@ -91,11 +115,13 @@ class Adopter:
         answer = self._ledger.adopt(job, digest)
         if answer == "id_reused":
             detail = f"the id {job.id} was used for another message before"
-            self.put_aside(queue, QuarantineReason.ID_REUSED, detail, raw_of(message))
+            self.put_aside(queue, QuarantineReason.ID_REUSED, detail, kept_of(message))
         elif answer == "adopted":
             self._events.emit(JobAdopted(job_id=job.id, task=job.task, queue=job.queue))
             if job.run_at is None:
                 self._doorbell.ring([Ring(job.id, job.task, job.queue, job.priority)])
+        else:
+            self._events.emit(MessageKnown(job_id=job.id, queue=queue))
 
 
 class Intake:
@@ -140,7 +166,14 @@ class Intake:
     def _read(self) -> None:
         with self._connect() as connection:
             channel = connection.channel()
-            consumer = Consumer(channel, [self._queue], on_message=self._take, accept=["json"])
+            # kombu raises what it finds wrong with a body unless somebody wants to hear of it.
+            consumer = Consumer(
+                channel,
+                [self._queue],
+                on_message=self._take,
+                on_decode_error=self._take_undecodable,
+                accept=["json"],
+            )
             consumer.qos(prefetch_count=_WINDOW)
             with consumer:
                 while not self._stop.is_set():
@@ -150,8 +183,17 @@ class Intake:
                         connection.heartbeat_check()
 
     def _take(self, message: Any) -> None:
+        self._settle(message, partial(self._adopter.take, self._queue.name, message))
+
+    def _take_undecodable(self, message: Any, error: BaseException) -> None:
+        undecodable, kept = QuarantineReason.UNDECODABLE, kept_of(message)
+        self._settle(
+            message, partial(self._adopter.put_aside, self._queue.name, undecodable, repr(error), kept)
+        )
+
+    def _settle(self, message: Any, write: Callable[[], None]) -> None:
         try:
-            self._adopter.take(self._queue.name, message)
+            write()
         except (LedgerUnavailable, BrokerUnavailable) as error:
             # Not acknowledged: closing the connection gives it back.
             raise _AwayError from error
@@ -161,16 +203,6 @@ class Intake:
 
 class _AwayError(Exception):
     """Ledger or broker cannot be reached, so nothing may be acknowledged."""
-
-
-def raw_of(message: Any) -> bytes:
-    """Return the bytes of a message's body, as far as there are any."""
-    body = message.body
-    if isinstance(body, bytes):
-        return body
-    if isinstance(body, memoryview):
-        return body.tobytes()
-    return str(body).encode("utf-8", "replace")
 
 
 def _priority(message: Any) -> int | None:

@@ -16,6 +16,8 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import RedisError
 
+from holdfast.workers.kept import LARGEST_MESSAGE_BYTES
+
 RawReader = Callable[[str, bytes, Exception], None]
 
 
@@ -72,7 +74,7 @@ class GuardedChannel(stock.Channel):
     _queue_cycle: Any
     _flush_brpop_reauth: Callable[[], None]
     on_unreadable: ClassVar[RawReader | None] = None
-    largest_bytes: ClassVar[int] = 2 * 1024 * 1024
+    largest_bytes: ClassVar[int] = LARGEST_MESSAGE_BYTES
     """A larger message is not looked into."""
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -87,16 +89,31 @@ class GuardedChannel(stock.Channel):
         queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
         self._queue_cycle.rotate(queue)
         try:
-            if len(item) > self.largest_bytes:
-                raise ValueError(f"{len(item)} bytes, at most {self.largest_bytes}")  # noqa: TRY301 -- as any other fault of it
-            message = loads(bytes_to_str(item))
-            _check_envelope(message)
-            self.connection._deliver(message, queue)  # noqa: SLF001 -- the only way to the consumer
+            self._hand_on(queue, self._parsed(queue, item))
         except (OSError, RedisError):
             raise
         except Exception as error:  # noqa: BLE001 -- any shape of garbage; KeyError would even count as a lost connection
             self._put_aside(queue, item, error)
         return True
+
+    def _parsed(self, queue: str, item: bytes | str) -> Any:
+        if len(item) > self.largest_bytes:
+            raise ValueError(f"{len(item)} bytes, at most {self.largest_bytes}")
+        # kombu's own reading would put a replacement character in the place of each strange byte.
+        message = loads(item.decode("utf-8") if isinstance(item, bytes) else item)
+        _check_envelope(message)
+        _name_its_queue(message, queue)
+        return message
+
+    def _hand_on(self, queue: str, message: Any) -> None:
+        try:
+            self.connection._deliver(message, queue)  # noqa: SLF001 -- the only way to the consumer
+        except (OSError, RedisError):
+            raise
+        except Exception:
+            # Received, and then tripped over: a window full of such messages would take no others any more.
+            self.qos.ack(message["properties"]["delivery_tag"])
+            raise
 
     def _pop_reply(self, options: dict[str, Any]) -> Any:
         connection = self.client.connection
@@ -131,6 +148,14 @@ class IntakeTransport(stock.Transport):
     """The transport of the intake: guarded, and with kombu's durable acknowledgement."""
 
     Channel = GuardedChannel
+
+
+def _name_its_queue(message: Any, queue: str) -> None:
+    # Where it really was, whatever its sender wrote: that is where it is put back, and what the quarantine
+    # shows. kombu puts nothing back that has no headers.
+    message["headers"] = message.get("headers") or {}
+    info = message["properties"]["delivery_info"]
+    message["properties"]["delivery_info"] = {**info, "exchange": "", "routing_key": queue}
 
 
 def _check_envelope(message: Any) -> None:

@@ -13,7 +13,8 @@ from holdfast.jobs.errors import BrokerUnavailable, LedgerError
 from holdfast.jobs.events import Events, RingDropped
 from holdfast.jobs.state import QuarantineReason
 from holdfast.tasks.doorbell import ring_of
-from holdfast.workers.intake import Adopter, raw_of
+from holdfast.workers.intake import Adopter
+from holdfast.workers.kept import Kept, kept_of
 from holdfast.workers.threads import DaemonThreads
 
 _PAUSE_SECONDS: Final = 1.0
@@ -36,13 +37,13 @@ class Strays:
     ) -> None:
         """Keep a bad message in the quarantine, then reject it."""
         self._persist(
-            partial(self._adopter.put_aside, _queue_of(message), reason, detail, raw_of(message)), reject
+            partial(self._adopter.put_aside, _queue_of(message), reason, detail, kept_of(message)), reject
         )
 
     def put_bytes_aside(self, queue: str, raw: bytes, detail: str) -> None:
         """Keep what is not even a message."""
         self._persist(
-            partial(self._adopter.put_aside, queue, QuarantineReason.UNDECODABLE, detail, raw), _nothing
+            partial(self._adopter.put_aside, queue, QuarantineReason.UNDECODABLE, detail, Kept(raw)), _nothing
         )
 
     def adopt(self, message: Any, ack: Callable[[], object]) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Select, exists, func, select
 
-from holdfast.jobs.state import JobState
+from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger.batch import is_named
-from holdfast.ledger.schema import attempts, job_moments, jobs, quarantined_messages, tombstones
+from holdfast.ledger.schema import attempts, job_moments, jobs, tombstones
 from holdfast.ledger.statements.shape import in_state
 from holdfast.ledger.types import Now, SecondsBetween
 
@@ -52,13 +52,26 @@ def counts() -> Select[*tuple[Any, ...]]:
     )
 
 
-def listed(states: Sequence[JobState], tasks: Sequence[str], limit: int) -> Select[*tuple[Any, ...]]:
+def listed(
+    states: Sequence[JobState],
+    tasks: Sequence[str],
+    limit: int,
+    *,
+    queues: Sequence[str] = (),
+    reasons: Sequence[QuarantineReason] = (),
+) -> Select[*tuple[Any, ...]]:
     """Read jobs, newest first."""
     statement = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
     if states:
         statement = statement.where(in_state(*states))
-    if tasks:
-        statement = statement.where(jobs.c.task.in_(tasks))
+    wanted = (
+        (jobs.c.task, tasks),
+        (jobs.c.queue, queues),
+        (jobs.c.reason, [reason.value for reason in reasons]),
+    )
+    for column, values in wanted:
+        if values:
+            statement = statement.where(column.in_(values))
     return statement
 
 
@@ -67,13 +80,4 @@ def tombstone(job_id: str) -> Select[*tuple[Any, ...]]:
     lives = exists().where(jobs.c.id == tombstones.c.job_id)
     return select(tombstones.c.job_id).where(
         tombstones.c.job_id == job_id, tombstones.c.until > Now(), ~lives
-    )
-
-
-def messages(limit: int) -> Select[*tuple[Any, ...]]:
-    """Read quarantined messages, the last seen first."""
-    return (
-        select(quarantined_messages, quarantined_messages.c["count"].label("times"))
-        .order_by(quarantined_messages.c.last_seen_at.desc(), quarantined_messages.c.id.desc())
-        .limit(limit)
     )

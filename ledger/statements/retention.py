@@ -1,4 +1,4 @@
-"""Deleting what has served its time, and keeping what cannot be a job."""
+"""Deleting what has served its time."""
 
 from functools import cache, lru_cache
 from typing import Any
@@ -99,21 +99,6 @@ def drop_messages(seconds: float, limit: int) -> Delete:
     table = quarantined_messages
     old = select(table.c.id).where(table.c.last_seen_at <= now_plus(-seconds)).limit(limit).scalar_subquery()
     return table.delete().where(table.c.id.in_(old))
-
-
-def quarantine_message(values: dict[str, Any]) -> Insert:
-    """Keep a message; the same one again is only counted."""
-    table = quarantined_messages
-    statement = insert(table).values(**values, count=1, first_seen_at=Now(), last_seen_at=Now())
-    return statement.on_conflict_do_update(
-        index_elements=["queue", "digest"],
-        set_={
-            "count": table.c["count"] + 1,
-            "last_seen_at": Now(),
-            "reason": statement.excluded.reason,
-            "detail": statement.excluded.detail,
-        },
-    ).returning(table.c.id)
 
 
 def _of_batch(table: Table, column: ColumnElement[str]) -> Delete:

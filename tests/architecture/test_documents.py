@@ -163,6 +163,10 @@ def _unknown_words(line: str) -> list[str]:
         return [name]
     if name in PASSING_ON:
         return []
+    if rest and hasattr(command, "commands"):
+        command = command.commands.get(rest[0])
+        if command is None:
+            return [] if "|" in rest[0] else [f"{name} {rest[0]}"]
     known = {option for parameter in command.params for option in (*parameter.opts, "--help", "-h")}
     options = {word.strip("[]").partition("=")[0] for word in rest if word.strip("[").startswith("-")}
     return sorted(options - (_PROBE_OPTIONS if name == "probe" else known))

@@ -13,6 +13,7 @@ from holdfast.jobs.events import Event, Events
 from holdfast.jobs.ids import JobId, WorkerId
 from holdfast.jobs.job import Claim, ClaimRequest, NewJob, Offer
 from holdfast.ledger import Ledger
+from holdfast.ledger.quarantine import Quarantine
 from holdfast.tests.support.builders import QUEUE, a_new_job, a_worker, an_offer
 from holdfast.tests.support.waiting import until_async
 from holdfast.workers.attempt import RunningAttempt
@@ -73,9 +74,11 @@ class Unsteady:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._ledger, name)
-        if not callable(verb):
-            return verb
+        if isinstance(verb, Quarantine):
+            return _Part(self, verb)
+        return self._breakable(name, verb) if callable(verb) else verb
 
+    def _breakable(self, name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             self.calls.append((name, arguments))
             self.flow.wait(10.0)
@@ -89,6 +92,17 @@ class Unsteady:
             return answer
 
         return call
+
+
+class _Part:
+    """A part of the ledger behind the same line."""
+
+    def __init__(self, line: Unsteady, part: Quarantine) -> None:
+        self._line = line
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return self._line._breakable(name, getattr(self._part, name))  # noqa: SLF001 -- two halves of one thing
 
 
 @dataclass

@@ -3,9 +3,11 @@
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from holdfast.jobs.errors import LedgerError
 from holdfast.jobs.ids import new_lease_token
 from holdfast.jobs.job import ClaimRequest
-from holdfast.jobs.state import JobState
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.ledger.records import MessageFilter
 from holdfast.tests.support.builders import a_new_job, a_settlement, a_worker
 
 HOW = {"queues": ["default"], "default_attempt_seconds": 60.0, "hard_limits": {}}
@@ -55,6 +57,37 @@ def test_bad_json_columns(ledger, worker, claim, by_hand, text):
     by_hand("UPDATE attempts SET failure = :text", text=text)
     assert "unreadable" == ledger.attempts(job.id)[0].failure.type
     assert JobState.COMPLETED == ledger.settle([a_settlement(lease)])[0].state
+
+
+@pytest.mark.parametrize("depth", [65, 1000, 100_000])
+def test_deep_json_is_nobodys_recursion(ledger, worker, claim, by_hand, depth):
+    """Arguments, failures and progress nested beyond all sense: read, claimed and swept like any others."""
+    job, other = a_new_job(), a_new_job()
+    ledger.enqueue([job, other])
+    deep = "[" * depth + "]" * depth
+    by_hand(
+        "UPDATE jobs SET failure = :deep, progress = :deep, arguments = :deep WHERE id = :id",
+        deep=deep,
+        id=job.id,
+    )
+    assert {job.id, other.id} == {one.id for one in ledger.list_jobs()}
+    assert ("unreadable", None) == (ledger.job(job.id).failure.type, ledger.job(job.id).progress)
+    leases = [claim().lease, claim().lease]
+    assert [JobState.COMPLETED] * 2 == [
+        one.state for one in ledger.settle([a_settlement(lease) for lease in leases])
+    ]
+    for sweep in (ledger.rescue, ledger.expire, ledger.stage):
+        sweep(10)
+
+
+def test_a_bad_message_row(ledger, by_hand):
+    """One whose envelope is nonsense is listed, shown and dropped like any other."""
+    how = {"queue": "celery", "reason": QuarantineReason.UNDECODABLE, "detail": "", "source": "w"}
+    bad, good = (ledger.quarantine.keep(**how, raw=raw, envelope="{}") for raw in (b"1", b"2"))
+    by_hand("UPDATE quarantined_messages SET envelope = :deep WHERE id = :id", deep="[" * 5000, id=bad)
+    assert {bad, good} == {one.id for one in ledger.quarantine.listed()}
+    assert "[" * 5000 == ledger.quarantine.one(bad).envelope
+    ledger.quarantine.drop_one(bad)
 
 
 def test_bad_worker_row(ledger, worker, by_hand):
@@ -114,6 +147,46 @@ class TestWithoutTheTablesHelp:
         ledger.retire_worker(worker.id)
         for sweep in (ledger.rescue, ledger.expire, ledger.stage):
             sweep(10)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "raw = 'text'",
+            "raw = 7",
+            "size = 'many'",
+            "count = 'often'",
+            "reason = 'bad luck'",
+            "last_seen_at = 'yesterday'",
+            "first_seen_at = 17",
+            "replayed_at = x'00'",
+            "replays = 'twice'",
+            "envelope = x'00'",
+            "detail = x'00'",
+        ],
+    )
+    def test_an_unreadable_message_stops_no_list(self, ledger, by_force, change):
+        """It is left out, named when it is asked for, counted, and can be dropped."""
+        how = {"queue": "celery", "reason": QuarantineReason.UNDECODABLE, "detail": "", "source": "w"}
+        bad, good = (ledger.quarantine.keep(**how, raw=raw, envelope="{}") for raw in (b"1", b"2"))
+        by_force(f"UPDATE quarantined_messages SET {change} WHERE id = ?", bad)  # noqa: S608  from the list above
+        assert [good] == [one.id for one in ledger.quarantine.listed()]
+        with pytest.raises(LedgerError, match=f"message {bad}"):
+            ledger.quarantine.one(bad)
+        assert 2 == ledger.quarantine.count().count
+        ledger.quarantine.drop_one(bad)
+        assert 1 == ledger.quarantine.drop(MessageFilter(), newest=good)
+
+    @pytest.mark.parametrize("change", ["started_at = 'once'", "number = 'first'", "outcome = x'00'"])
+    def test_an_unreadable_attempt_hides_no_other(self, ledger, worker, claim, by_force, change):
+        """A job with one is shown, swept and settled all the same."""
+        job = a_new_job()
+        ledger.enqueue([job])
+        first = claim(job.id).lease
+        ledger.hand_back([first], "drain")
+        lease = claim(job.id).lease
+        by_force(f"UPDATE attempts SET {change} WHERE job_id = ? AND ended_at IS NOT NULL", job.id)  # noqa: S608  from the list above
+        assert lease.token in {one.token for one in ledger.attempts(job.id)}
+        assert JobState.COMPLETED == ledger.settle([a_settlement(lease)])[0].state
 
     def test_an_unknown_state_is_nobodys(self, ledger, worker, by_force):
         """A row in a state that does not exist is passed over by every verb."""

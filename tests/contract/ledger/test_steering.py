@@ -115,24 +115,6 @@ def test_ping(ledger):
     assert ping.write_ms > 0
 
 
-def test_messages(ledger):
-    """A message that cannot be a job is kept in part; the same one again is counted."""
-    raw = b"\x00\xff" * 50_000
-    how = {"queue": "celery", "reason": QuarantineReason.UNDECODABLE, "source": "intake"}
-    first = ledger.quarantine_message(**how, detail="no JSON \x00", raw=raw)
-    assert first == ledger.quarantine_message(**how, detail="no JSON, again", raw=raw)
-    assert first != ledger.quarantine_message(**how, detail="another", raw=b"")
-    found = {message.id: message for message in ledger.quarantined_messages()}
-    assert (2, 65_536, 100_000, "no JSON, again") == (
-        found[first].count,
-        len(found[first].raw),
-        found[first].size,
-        found[first].detail,
-    )
-    ledger.prune(completed_seconds=0, quarantined_seconds=0, limit=10)
-    assert [] == ledger.quarantined_messages()
-
-
 def test_celery_results(ledger):
     """What a plain Celery task came to is kept, the last write stays, and it is pruned with the completed."""
     assert None is ledger.celery_result("t")

@@ -3,7 +3,7 @@
 import base64
 import json
 import pickle  # noqa: TID251 -- to be refused
-import uuid
+import zlib
 
 import pytest
 import redis
@@ -11,38 +11,9 @@ from celery import Celery
 
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.tests.support import sample_tasks
-from holdfast.tests.support.platform import PREFIX, Platform
+from holdfast.tests.support.messages import INTAKE, PLAIN, RINGS, envelope
+from holdfast.tests.support.platform import Platform
 from holdfast.tests.support.waiting import until
-
-RINGS = f"{PREFIX}default"
-
-
-def envelope(
-    task: str = "sample.echo",
-    body: object = ([], {"text": "x"}, {}),
-    *,
-    raw_body: bytes | None = None,
-    content_type: str = "application/json",
-    queue: str = RINGS,
-    **headers: object,
-) -> dict:
-    """Write a Celery message by hand."""
-    job_id = str(uuid.uuid4())
-    data = raw_body if raw_body is not None else json.dumps(body).encode()
-    return {
-        "body": base64.b64encode(data).decode(),
-        "content-encoding": "utf-8",
-        "content-type": content_type,
-        "headers": {"lang": "py", "task": task, "id": job_id, **headers},
-        "properties": {
-            "correlation_id": job_id,
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": queue},
-            "priority": 0,
-            "body_encoding": "base64",
-            "delivery_tag": str(uuid.uuid4()),
-        },
-    }
 
 
 def without(message: dict, *names: str) -> dict:
@@ -109,9 +80,7 @@ def test_no_bad_message_ends_or_wedges_the_worker(embedded: Platform):
     assert pid == worker.worker_pid
     until(lambda: server.llen(RINGS) == 0, what="an empty queue")
     kept = until(
-        lambda: (
-            len(embedded.ledger.quarantined_messages(100)) >= 18 and embedded.ledger.quarantined_messages(100)
-        )
+        lambda: len(embedded.ledger.quarantine.listed(100)) >= 18 and embedded.ledger.quarantine.listed(100)
     )
     assert any(b"{not json" == message.raw for message in kept)
     assert {QuarantineReason.UNDECODABLE, QuarantineReason.UNKNOWN_TASK} <= {
@@ -158,7 +127,7 @@ def test_what_cannot_be_kept_answers_with_failure(embedded: Platform, options, w
     answer = embedded.app.AsyncResult(result.id)
     with pytest.raises(Exception, match=words):
         answer.get(timeout=10)
-    assert [words in message.detail for message in embedded.ledger.quarantined_messages()] == [True]
+    assert [words in message.detail for message in embedded.ledger.quarantine.listed()] == [True]
 
 
 def test_an_adopted_id_runs_once_even_after_its_row_was_pruned(embedded: Platform):
@@ -181,7 +150,7 @@ def test_an_adopted_id_runs_once_even_after_its_row_was_pruned(embedded: Platfor
     changed["body"] = base64.b64encode(json.dumps([[], {"text": "other"}, {}]).encode()).decode()
     server.lpush("celery", json.dumps(changed))
     until(
-        lambda: [m.reason for m in embedded.ledger.quarantined_messages()] == ["id_reused"],
+        lambda: [m.reason for m in embedded.ledger.quarantine.listed()] == ["id_reused"],
         what="the quarantine",
     )
     assert worker.is_running
@@ -202,7 +171,7 @@ def test_a_ring_for_a_job_of_old_runs_nothing(embedded: Platform):
     until(lambda: server.llen(RINGS) == 0, what="the rings to be taken")
     assert "canary" == sample_tasks.echo.enqueue_sync("canary").result_sync(timeout_seconds=10)
     assert not embedded.ledger.find([job.id])
-    assert not embedded.ledger.quarantined_messages()
+    assert not embedded.ledger.quarantine.listed()
 
 
 def test_garbage_on_the_intake_is_kept_and_delays_nobody(embedded: Platform):
@@ -215,7 +184,7 @@ def test_garbage_on_the_intake_is_kept_and_delays_nobody(embedded: Platform):
     sent = Celery(broker=embedded.broker_url).send_task("sample.echo", kwargs={"text": "behind"})
     assert "behind" == embedded.app.AsyncResult(sent.id).get(timeout=10)
     until(
-        lambda: sum(message.count for message in embedded.ledger.quarantined_messages(100)) >= 50,
+        lambda: sum(message.count for message in embedded.ledger.quarantine.listed(100)) >= 50,
         what="the quarantine",
     )
 
@@ -230,3 +199,47 @@ def test_a_background_task_that_exits_ends_neither_loop_nor_neighbours(embedded:
     assert "after" == sample_tasks.echo.enqueue_sync("after").result_sync(timeout_seconds=5)
     assert 1 == embedded.ledger.job(beside.id).attempt
     assert worker.is_running
+
+
+@pytest.mark.parametrize("queue", [INTAKE, RINGS, PLAIN])
+def test_bodies_that_do_not_decompress_stop_no_queue(embedded: Platform, queue):
+    """More of them than any window holds: each is put aside once, and let go."""
+    embedded.worker(worker_ring_window=16)
+    server = redis.Redis.from_url(embedded.broker_url)
+    bomb = zlib.compress(b"0" * 50_000_000)
+    for number in range(70):
+        body = bomb if number % 10 == 0 else b"not compressed"
+        server.lpush(queue, json.dumps(envelope(raw_body=body, compression="gzip")))
+    sent = Celery(broker=embedded.broker_url).send_task("plain.multiply", args=(6, 7), queue=queue)
+    assert 42 == embedded.app.AsyncResult(sent.id).get(timeout=10)
+    until(lambda: embedded.ledger.quarantine.count().count == 70, what="the quarantine")
+    assert {(1, QuarantineReason.UNDECODABLE)} == {
+        (one.count, one.reason) for one in embedded.ledger.quarantine.listed(100)
+    }
+    assert not server.exists("unacked")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"shadow": ["a"]}, {"timelimit": "%s"}, {"eta": "0001-01-01T00:00:00+23:59"}, {"stamps": 7}]
+)
+def test_headers_that_celery_trips_over_stop_no_queue(embedded: Platform, headers):
+    """Celery takes such a message, and then neither runs it nor lets it go; here it is put aside."""
+    embedded.worker(worker_ring_window=16)
+    server = redis.Redis.from_url(embedded.broker_url)
+    for _ in range(20):
+        server.lpush(PLAIN, json.dumps(envelope("plain.multiply", [[6, 7], {}, {}], **headers)))
+    sent = Celery(broker=embedded.broker_url).send_task("plain.multiply", args=(6, 7))
+    assert 42 == embedded.app.AsyncResult(sent.id).get(timeout=10)
+    until(lambda: embedded.ledger.quarantine.count().count == 20, what="the quarantine")
+
+
+def test_a_ring_at_the_intake_makes_no_job(embedded: Platform):
+    """It is dropped, its row or not: adopted, it would be a job without arguments."""
+    embedded.worker()
+    server = redis.Redis.from_url(embedded.broker_url)
+    ring = envelope(body=[[], {}, {}], holdfast={"ring": 1, "ledger": embedded.ledger.ledger_id})
+    server.lpush(INTAKE, json.dumps(ring))
+    sent = Celery(broker=embedded.broker_url).send_task("sample.echo", kwargs={"text": "behind"})
+    assert "behind" == embedded.app.AsyncResult(sent.id).get(timeout=10)
+    assert not embedded.ledger.find([ring["headers"]["id"]])
+    assert not embedded.ledger.quarantine.listed()

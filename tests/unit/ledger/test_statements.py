@@ -4,12 +4,14 @@ import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 
 from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.ledger.records import MessageFilter
 from holdfast.ledger.statements import (
     claim,
     enqueue,
     foreign,
     maintenance,
     meta,
+    quarantine,
     reading,
     retention,
     settle,
@@ -17,6 +19,7 @@ from holdfast.ledger.statements import (
     workers,
 )
 
+MESSAGES = MessageFilter((QuarantineReason.UNDECODABLE,), ("celery",), with_replayed=False)
 STATEMENTS = {
     "lock claims": claim.lock(),
     "worker is alive": claim.worker_is_alive("w"),
@@ -61,7 +64,6 @@ STATEMENTS = {
     "counts": reading.counts(),
     "listed": reading.listed([JobState.PARKED], ["t"], 1),
     "tombstone": reading.tombstone("j"),
-    "messages": reading.messages(1),
     "prunable": retention.prunable(1.0, 1.0, 1),
     "leave notes": retention.bury(1.0),
     "note on keys": retention.note_on_keys(),
@@ -71,7 +73,15 @@ STATEMENTS = {
     "drop keys": retention.drop_keys(1),
     "drop tombstones": retention.drop_tombstones(1),
     "drop messages": retention.drop_messages(1.0, 1),
-    "quarantine message": retention.quarantine_message({"queue": "q"}),
+    "keep message": quarantine.keep({"queue": "q"}),
+    "list messages": quarantine.listed(MESSAGES, 1),
+    "one message": quarantine.one(1),
+    "count messages": quarantine.count(MESSAGES),
+    "drop counted messages": quarantine.drop(MESSAGES, 1),
+    "drop message": quarantine.drop_one(1),
+    "mark replayed": quarantine.mark_replayed(1, 1),
+    "refused": quarantine.refused("j"),
+    "forget job": quarantine.forget("j")[0],
     "lock settlements": settle.lock(),
     "settle": settle.settle(),
     "end attempts": settle.end_attempts(),

@@ -122,6 +122,7 @@ def channel(monkeypatch):
     made.connection = Carrier()
     made._queue_cycle = Cycle()
     made._in_poll = True
+    made._qos = RingQoS(made, prefetch_count=1)
     made._flush_brpop_reauth = lambda: None
     made.connection_errors = (OSError,)
     # So that the class's own end, which needs a server, is not reached for.
@@ -144,8 +145,8 @@ def test_a_message_is_delivered_to_its_queue(channel):
     assert channel.read(text)
     assert channel.read(text, b"q\x06\x163")
     assert ["q", "q"] == [queue for _, queue in channel.connection.delivered]
-    assert (loads(text.decode()), None, []) == (
-        channel.connection.delivered[0][0], channel._in_poll, channel.unreadable,  # noqa: SLF001 -- what cannot be seen from outside
+    assert (loads(text.decode())["body"], None, []) == (
+        channel.connection.delivered[0][0]["body"], channel._in_poll, channel.unreadable,  # noqa: SLF001 -- what cannot be seen from outside
     )  # fmt: skip
 
 
@@ -180,6 +181,31 @@ def test_what_delivery_trips_over_is_put_aside(channel, error):
     channel.connection.error = error
     channel.read(json.dumps(an_envelope()).encode())
     assert [error] == [parts[2] for parts in channel.unreadable]
+
+
+def test_what_delivery_trips_over_leaves_the_window(channel):
+    """A message is held its consumer sees it: a few would end all deliveries."""
+
+    def hold_and_trip(message, queue):
+        channel.qos.append(message, message["properties"]["delivery_tag"])
+        raise ValueError("a consumer without an ear for errors")
+
+    channel.connection._deliver = hold_and_trip  # noqa: SLF001 -- kombu's name
+    channel.read(json.dumps(an_envelope()).encode())
+    assert channel.qos.can_consume()
+    assert 1 == len(channel.unreadable)
+
+
+@pytest.mark.parametrize(
+    "written", [{}, {"exchange": "x", "routing_key": ["y"]}, {"routing_key": "elsewhere"}]
+)
+def test_a_message_says_where_it_was(channel, written):
+    """Whatever its sender wrote: it is put back there, and the quarantine shows it."""
+    channel.read(json.dumps(an_envelope(in_properties={"delivery_info": written}, headers=None)).encode())
+    ((message, _),) = channel.connection.delivered
+    assert ({}, {"exchange": "", "routing_key": "q"}) == (
+        message["headers"], message["properties"]["delivery_info"],
+    )  # fmt: skip
 
 
 def test_a_lost_connection_is_no_bad_message(channel):
