@@ -1,5 +1,8 @@
 """The demo: a platform of its own, a digest on it, the top of the report, and everything stopped again."""
 
+import hashlib
+import os
+import re
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from rich.rule import Rule
 from holdfast.cli.connection import Connected, connected
 from holdfast.cli.digest.conduct import Outcome, Wish, conduct, tell
 from holdfast.cli.digest.demo_documents import gather
-from holdfast.cli.digest.order import NoFolder, require_worker
+from holdfast.cli.digest.order import require_folder, require_worker
 from holdfast.cli.errors import PlatformRunning
 from holdfast.cli.supervisor.lock import prepare
 from holdfast.cli.supervisor.notices import Notice
@@ -37,14 +40,14 @@ def demonstrate(
     output: Path | None = None,
     pace_seconds: float = 0.0,
 ) -> int:
-    """Run the demo; return the exit code: 0, or 1 when a document failed."""
-    if folder is not None and not folder.is_dir():
-        raise NoFolder(detail=f"{folder} is not a folder")
+    """Run the demo; return the exit code: 0, or 1 when a job failed."""
+    if folder is not None:
+        require_folder(folder)
     settings = load(**SETTINGS, data_dir=data_dir)
     own = prepare(settings.data_path) / "demo"
     with _a_platform(settings, console, signals) as stage:
         documents = folder if folder is not None else gather(own / "documents")
-        wish = Wish(documents, output or own / "report.md", pace_seconds)
+        wish = Wish(documents, output or own / report_name(folder), pace_seconds)
         outcome = conduct(
             stage.connected, wish, console, signals.wait, wait_for_worker=stage.wait_for_worker
         )  # fmt: skip
@@ -52,6 +55,15 @@ def demonstrate(
         tell(console, outcome)
     _say_what_next(console, outcome)
     return int(bool(outcome.run.failed))
+
+
+def report_name(folder: Path | None) -> str:
+    """Name the report of a folder: another folder has another one, and the same always the same."""
+    if folder is None:
+        return "report.md"
+    place = folder.resolve()
+    name = re.sub(r"[^\w.-]+", "-", place.name)[:40].strip(".-") or "folder"
+    return f"report-{name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}.md"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ def build_report(report: DigestReport) -> str:
         *_themes(report.themes),
         *_documents(report),
         *_skipped(report.skipped),
+        *_others(report),
     ]
     return "\n".join(parts).rstrip("\n") + "\n"
 
@@ -108,6 +109,20 @@ def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:
     for each in skipped:
         yield f"- {code(each.path)} ({each.reason.value.replace('_', ' ')}): {escaped(each.detail)}"
     yield ""
+
+
+def _others(report: DigestReport) -> Iterator[str]:
+    if not report.other_files:
+        return
+    yield "## Files of other kinds"
+    yield ""
+    yield "Not read: " + _listed(report.other_names, report.other_files)
+    yield ""
+
+
+def _listed(paths: Sequence[str], total: int) -> str:
+    more = total - len(paths)
+    return ", ".join(map(code, paths)) + (f" and {more:,} more" if more else "")
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -16,6 +16,7 @@ from holdfast.tasks.agents.digest.document import (
 )
 from holdfast.tasks.agents.digest.lines import stands_at
 from holdfast.tasks.agents.digest.phrases import key_phrases
+from holdfast.tasks.agents.digest.portable import NoPdfReader
 from holdfast.tasks.agents.digest.rank import MAX_RANKED, MAX_SHARED_SHARE, select
 from holdfast.tasks.agents.digest.reader import read
 from holdfast.tasks.agents.digest.sections import by_worth
@@ -67,10 +68,12 @@ def _read(path: str, data: bytes, kind: Kind) -> Reading:
     except UnicodeDecodeError as error:
         detail = f"not UTF-8 at byte {error.start}; convert it, then run again"
         raise UnreadableDocument(Skipped(path=path, reason=SkipReason.NOT_UTF8, detail=detail)) from error
+    except NoPdfReader as error:
+        skipped = Skipped(path=path, reason=SkipReason.NO_PDF_READER, detail=str(error))
+        raise UnreadableDocument(skipped) from error
     except ValueError as error:
-        raise UnreadableDocument(
-            Skipped(path=path, reason=SkipReason.UNREADABLE, detail=str(error))
-        ) from error
+        skipped = Skipped(path=path, reason=SkipReason.NO_READABLE_TEXT, detail=str(error))
+        raise UnreadableDocument(skipped) from error
 
 
 def _texts(blocks: Sequence[Block]) -> tuple[list[str], list[str]]:

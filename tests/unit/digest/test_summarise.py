@@ -5,8 +5,9 @@ from itertools import product
 
 import pytest
 
-from holdfast.tasks.agents.digest import check_digest, summarise
-from holdfast.tasks.agents.digest.document import DocumentDigest, Kind, UnreadableDocument
+from holdfast.tasks.agents.digest import check_digest, portable, scan, summarise
+from holdfast.tasks.agents.digest.document import DocumentDigest, Kind, SkipReason, UnreadableDocument
+from holdfast.tasks.agents.digest.jobs import digest_document, verdict_of
 from holdfast.tasks.agents.digest.words import shared_share, words_of
 
 WORDS = ["".join(parts) for parts in product(("ra", "no", "ti", "lu", "me", "so", "da", "ki"), repeat=3)]
@@ -77,9 +78,32 @@ def test_repetition_is_explained():
 
 
 def test_unreadable_bytes_are_refused_with_a_reason():
-    """Bytes that are no UTF-8 are an error that names the file and the place."""
-    with pytest.raises(UnreadableDocument, match=r"b\.txt: not UTF-8 at byte 3"):
+    """Bytes that are no UTF-8 are an error that names the place, and the file in its record."""
+    with pytest.raises(UnreadableDocument, match="not UTF-8 at byte 3"):
         summarise("b.txt", b"abc\xff", Kind.TEXT)
+
+
+def test_content_that_has_no_text_is_a_verdict_and_not_a_failure(tmp_path):
+    """A broken PDF completes its job with the reason, said once; a file that changed fails it."""
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing of one")
+    (document,) = scan(tmp_path).documents
+    verdict = digest_document(str(tmp_path), document)
+    assert SkipReason.NO_READABLE_TEXT == verdict.reason
+    assert verdict == verdict_of(verdict.model_dump_json())
+    assert 1 == str(UnreadableDocument(verdict)).count("the PDF cannot be read")
+    assert "broken.pdf" not in verdict.detail
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and then something else")
+    with pytest.raises(UnreadableDocument, match="changed after the scan"):
+        digest_document(str(tmp_path), document)
+
+
+def test_a_worker_without_a_reader_for_pdf_fails_and_judges_nothing(tmp_path, monkeypatch):
+    """Where the extra is missing the job fails: the content may be sound, and another worker may read it."""
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 and then nothing of one")
+    (document,) = scan(tmp_path).documents
+    monkeypatch.setattr(portable, "has_pdf_reader", lambda: False)
+    with pytest.raises(UnreadableDocument, match="install holdfast"):
+        digest_document(str(tmp_path), document)
 
 
 def test_a_quoted_paragraph_is_never_torn():
