@@ -3,9 +3,11 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Generator
+import textwrap
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,10 @@ from holdfast.cli.terminal import say
 from holdfast.settings import Settings, load
 
 SHOWN_LINES: Final = 32
+_LINK: Final = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]\(#[^()\s]*\)")
+_WRAP: Final = textwrap.TextWrapper(
+    118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+)
 SETTINGS: Final = {"broker_url": "embedded", "database_url": "embedded", "env": "development"}
 """A demo never touches the servers of a shell that is set up for production."""
 
@@ -115,7 +121,14 @@ def _show_top(console: Console, report: Path) -> None:
         console.print(Markdown(top))
         console.print(Rule(f"the first {min(SHOWN_LINES, len(lines))} of {len(lines)} lines", style="dim"))
     else:
-        say(console, f"\n{top}\n... ({len(lines)} lines)\n")
+        say(console, "\n" + "\n".join(_plain_top(lines)) + f"\n... ({len(lines)} lines)\n")
+
+
+def _plain_top(lines: Sequence[str]) -> Sequence[str]:
+    """Return the top without the targets of links, and its items in as few lines as they need then."""
+    whole = _LINK.sub(r"\1", "\n".join(lines[: 4 * SHOWN_LINES]).replace("\n  ", " ")).splitlines()
+    parts = (_WRAP.wrap(line) or [""] for line in whole)
+    return list(chain.from_iterable(parts))[:SHOWN_LINES]
 
 
 def _say_what_next(console: Console, outcome: Outcome) -> None:

@@ -88,10 +88,12 @@ class Scan(Record):
 class KeySentence(Record):
     """A sentence that stands verbatim on lines `first_line` to `last_line` (pages, in a PDF), from 1.
 
-    `score` compares sentences of the same document only.
+    `source` is what stands there; `text` is the same without inline markup
+    (see `inline`). `score` compares sentences of the same document only.
     """
 
     text: str
+    source: str
     first_line: int
     last_line: int
     score: float
