@@ -232,7 +232,8 @@ def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:
     yield "## Skipped"
     yield ""
     for each in skipped:
-        yield f"- {code(each.path)} ({each.reason.value.replace('_', ' ')}): {escaped(each.detail)}"
+        reason = each.reason.value.replace("_", " ").replace("utf8", "UTF-8")
+        yield f"- {code(each.path)} {escaped(f'({reason}): {each.detail}')}"
     yield ""
 
 

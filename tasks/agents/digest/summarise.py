@@ -144,5 +144,5 @@ def _note(reading_note: str, chosen: int, candidates: int) -> str:
     number = "one sentence" if chosen == 1 else "two sentences"
     few = f"only {number} to quote: the others repeat {'it' if chosen == 1 else 'them'}"
     if candidates <= chosen:
-        few = f"only {number} to quote: the rest is code, tables, headings and fragments"
+        few = f"only {number} to quote: no other stands whole outside code, tables and headings"
     return f"{reading_note}; {few}" if reading_note else few

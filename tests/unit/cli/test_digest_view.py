@@ -14,7 +14,7 @@ from holdfast.cli.connection import Connected
 from holdfast.cli.digest.conduct import Outcome, tell, work_done
 from holdfast.cli.digest.demonstrate import report_name
 from holdfast.cli.digest.order import DigestRun, NoFolder, Piece, require_folder
-from holdfast.cli.digest.view import a_view, progress_of
+from holdfast.cli.digest.view import a_view, progress_of, row_of
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.state import JobState
 from holdfast.tasks.agents.digest.document import DocumentDigest, DocumentRef, Kind, Scan, Skipped, SkipReason
@@ -70,6 +70,7 @@ def test_what_cannot_be_digested_is_counted_apart():
     mixed = _a_run(done, done, done, failed, refused={1, 2})
     assert "1 of 4 documents done, 2 could not be digested, 1 failed" == progress_of(mixed)
     assert ["3.md"] == [piece.document.path for piece in mixed.failed]
+    assert ["done", "no text", "no text", "failed"] == [row_of(piece)[1].plain for piece in mixed.pieces]
 
 
 def test_the_outcome_names_what_was_left_out():

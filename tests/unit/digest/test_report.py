@@ -104,14 +104,14 @@ def test_reuse_is_said():
 def test_copies_and_skipped_files_are_named():
     """A copy is named with its twin, a skipped file with its reason, a lost one as not done."""
     copy = NamedText("copy.md", A.text)
-    refused = Skipped(path="b.md", reason=SkipReason.CHANGED, detail="changed | on *disk*")
+    refused = Skipped(path="b.md", reason=SkipReason.CHANGED, detail="10.5 | on *disk*")
     lost = NamedText("lost.md", "# Lost")
     report = report_of(
         [A, copy, B, NamedText("e.txt", ""), lost], without=("b.md", "lost.md"), refused=[refused]
     )
     text = build_report(report)
     assert "The same content stands in `copy.md`" in text
-    assert "- `b.md` (changed): changed \\| on \\*disk\\*" in text
+    assert "- `b.md` (changed): 10.5 \\| on \\*disk\\*" in text
     assert "- `e.txt` (empty): the file is empty" in text
     assert "- `lost.md` (not done): " in text
     assert 1 == text.count("### ")

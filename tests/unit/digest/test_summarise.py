@@ -67,7 +67,7 @@ def test_too_few_sentences_are_explained():
     """A document with less to say gives fewer sentences and a note."""
     found = digest("# A\n\nThe worker takes one job from the queue.\n\n```\ncode here.\n```\n")
     assert 1 == len(found.sentences)
-    assert "only one sentence to quote: the rest is code, tables, headings and fragments" == found.note
+    assert "only one sentence to quote: no other stands whole outside code, tables and headings" == found.note
     assert digest("# A\n\n```\ncode here.\n```\n").note.startswith("nothing to quote")
 
 
