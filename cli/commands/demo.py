@@ -29,6 +29,7 @@ def demo(
     """Start broker, ledger and worker, summarise documents as real jobs, show the report, stop everything.
 
     Uses a platform that already runs on the data folder. A second run does no work twice.
+    Exit codes as those of `digest`.
     """
     with StopSignals() as signals:
         raise typer.Exit(demonstrate(folder, data_dir, out(), signals, output=output, pace_seconds=pace))

@@ -7,7 +7,7 @@ import typer
 
 from holdfast.cli.connection import connected
 from holdfast.cli.digest.conduct import Wish, conduct, tell
-from holdfast.cli.digest.order import require_worker
+from holdfast.cli.digest.order import require_folder, require_worker
 from holdfast.cli.supervisor.signals import StopSignals
 from holdfast.cli.terminal import out, print_json
 from holdfast.settings import load
@@ -27,9 +27,11 @@ def digest(
     """Summarise every document of a folder into one report, one job per document.
 
     Needs a running platform: `holdfast up` in the same folder, or `holdfast demo FOLDER`. Exit code
-    0: done, 1: some documents failed, 2: error.
+    0: done; what nobody could read is named in the report, and an empty folder is done at once.
+    1: some jobs failed, run it again. 2: error, for example no such folder.
     """
     console = out()
+    require_folder(folder)
     with StopSignals() as signals, connected(load()) as connection:
         require_worker(connection.ledger)
         outcome = conduct(connection, Wish(folder, output, pace), console, signals.wait, is_quiet=as_json)

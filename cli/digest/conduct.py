@@ -1,8 +1,9 @@
 """Carry a digest run through and show it: what `digest` and `demo` have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -11,7 +12,11 @@ from holdfast.cli.digest.order import DigestRun, Pause
 from holdfast.cli.digest.view import WORKING, a_view
 from holdfast.cli.terminal import say
 from holdfast.jobs.clock import SystemClock
+from holdfast.tasks.agents.digest.document import Skipped
 from holdfast.tasks.agents.digest.jobs import ReportSummary
+
+SHOWN: Final = 3
+"""So many names are printed; the report has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Outcome:
         return {
             **self.summary.model_dump(mode="json"),
             "jobs": len(self.run.pieces),
+            "refused": [each.model_dump(mode="json") for each in _refusals(self.run)],
             "failed": [{"path": each.document.path, "problem": each.problem} for each in self.run.failed],
             "skipped_documents": [each.model_dump(mode="json") for each in self.run.scan.skipped],
         }
@@ -73,17 +79,36 @@ def conduct(
 def tell(console: Console, outcome: Outcome) -> None:
     """Print the outcome in a few lines."""
     run, summary = outcome.run, outcome.summary
-    documents = _count(summary.documents, "document")
-    say(console, f"{documents}, {_count(summary.themes, 'theme')} in {summary.seconds:.1f} s", "bold green")
-    say(console, f"  {work_done(run)}")
-    if summary.skipped:
-        shown = [*(each.path for each in run.scan.skipped), *(each.document.path for each in run.failed)]
-        more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""  # noqa: PLR2004 -- as many as are shown below
-        names = ", ".join(shown[:3]) + more
-        say(console, f"  {summary.skipped} skipped, the report says why: {names}", "yellow")
-    for piece in run.failed[:3]:
+    if not run.scan.documents:
+        say(
+            console, f"Nothing to digest here: {run.folder} holds no document that can be read", "bold yellow"
+        )
+    else:
+        documents = _count(summary.documents, "document")
+        themes = _count(summary.themes, "theme")
+        say(console, f"{documents}, {themes} in {summary.seconds:.1f} s", "bold green")
+        say(console, f"  {work_done(run)}")
+    _name(console, "skipped", [each.path for each in run.scan.skipped])
+    _name(console, "could not be digested", [each.path for each in _refusals(run)])
+    _name(console, "of other kinds and not read", run.scan.other_names, run.scan.other_files)
+    for piece in run.failed[:SHOWN]:
         say(console, f"  failed: {piece.document.path}: {piece.problem}", "red")
     say(console, f"  Report: {summary.path}")
+
+
+def _refusals(run: DigestRun) -> list[Skipped]:
+    return [
+        piece.refusal.model_copy(update={"path": piece.document.path})
+        for piece in run.refused
+        if piece.refusal is not None
+    ]
+
+
+def _name(console: Console, what: str, paths: Sequence[str], total: int = 0) -> None:
+    total = total or len(paths)
+    if total:
+        more = f" and {total - SHOWN} more" if total > SHOWN else ""
+        say(console, f"  {total} {what}, the report names them: {', '.join(paths[:SHOWN])}{more}", "yellow")
 
 
 def work_done(run: DigestRun) -> str:

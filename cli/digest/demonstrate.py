@@ -1,8 +1,13 @@
 """The demo: a platform of its own, a digest on it, the top of the report, and everything stopped again."""
 
-from collections.abc import Callable, Generator
+import hashlib
+import os
+import re
+import textwrap
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +18,7 @@ from rich.rule import Rule
 from holdfast.cli.connection import Connected, connected
 from holdfast.cli.digest.conduct import Outcome, Wish, conduct, tell
 from holdfast.cli.digest.demo_documents import gather
-from holdfast.cli.digest.order import NoFolder, require_worker
+from holdfast.cli.digest.order import require_folder, require_worker
 from holdfast.cli.errors import PlatformRunning
 from holdfast.cli.supervisor.lock import prepare
 from holdfast.cli.supervisor.notices import Notice
@@ -24,6 +29,10 @@ from holdfast.cli.terminal import say
 from holdfast.settings import Settings, load
 
 SHOWN_LINES: Final = 32
+_LINK: Final = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]\(#[^()\s]*\)")
+_WRAP: Final = textwrap.TextWrapper(
+    118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+)
 SETTINGS: Final = {"broker_url": "embedded", "database_url": "embedded", "env": "development"}
 """A demo never touches the servers of a shell that is set up for production."""
 
@@ -37,14 +46,14 @@ def demonstrate(
     output: Path | None = None,
     pace_seconds: float = 0.0,
 ) -> int:
-    """Run the demo; return the exit code: 0, or 1 when a document failed."""
-    if folder is not None and not folder.is_dir():
-        raise NoFolder(detail=f"{folder} is not a folder")
+    """Run the demo; return the exit code: 0, or 1 when a job failed."""
+    if folder is not None:
+        require_folder(folder)
     settings = load(**SETTINGS, data_dir=data_dir)
     own = prepare(settings.data_path) / "demo"
     with _a_platform(settings, console, signals) as stage:
         documents = folder if folder is not None else gather(own / "documents")
-        wish = Wish(documents, output or own / "report.md", pace_seconds)
+        wish = Wish(documents, output or own / report_name(folder), pace_seconds)
         outcome = conduct(
             stage.connected, wish, console, signals.wait, wait_for_worker=stage.wait_for_worker
         )  # fmt: skip
@@ -52,6 +61,15 @@ def demonstrate(
         tell(console, outcome)
     _say_what_next(console, outcome)
     return int(bool(outcome.run.failed))
+
+
+def report_name(folder: Path | None) -> str:
+    """Name the report of a folder: another folder has another one, and the same always the same."""
+    if folder is None:
+        return "report.md"
+    place = folder.resolve()
+    name = re.sub(r"[^\w.-]+", "-", place.name)[:40].strip(".-") or "folder"
+    return f"report-{name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +121,14 @@ def _show_top(console: Console, report: Path) -> None:
         console.print(Markdown(top))
         console.print(Rule(f"the first {min(SHOWN_LINES, len(lines))} of {len(lines)} lines", style="dim"))
     else:
-        say(console, f"\n{top}\n... ({len(lines)} lines)\n")
+        say(console, "\n" + "\n".join(_plain_top(lines)) + f"\n... ({len(lines)} lines)\n")
+
+
+def _plain_top(lines: Sequence[str]) -> Sequence[str]:
+    """Return the top without the targets of links, and its items in as few lines as they need then."""
+    whole = _LINK.sub(r"\1", "\n".join(lines[: 4 * SHOWN_LINES]).replace("\n  ", " ")).splitlines()
+    parts = (_WRAP.wrap(line) or [""] for line in whole)
+    return list(chain.from_iterable(parts))[:SHOWN_LINES]
 
 
 def _say_what_next(console: Console, outcome: Outcome) -> None:

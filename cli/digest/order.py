@@ -1,5 +1,6 @@
 """One run of `digest`: scan, enqueue, follow, report. No printing."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,15 +10,20 @@ from typing import Final
 
 from holdfast.cli.connection import Connected
 from holdfast.cli.errors import Interrupted, NotRunning
-from holdfast.jobs.codec import decode
 from holdfast.jobs.errors import JobNotFound, PlatformError
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState
 from holdfast.ledger import Ledger
 from holdfast.tasks.agents.digest import scan
-from holdfast.tasks.agents.digest.document import DocumentDigest, DocumentRef, Scan
-from holdfast.tasks.agents.digest.jobs import ReportRequest, ReportSummary, digest_document, digest_report
+from holdfast.tasks.agents.digest.document import DocumentDigest, DocumentRef, Scan, Skipped
+from holdfast.tasks.agents.digest.jobs import (
+    ReportRequest,
+    ReportSummary,
+    digest_document,
+    digest_report,
+    verdict_of,
+)
 
 LOOK_SECONDS: Final = 0.15
 WORKER_LOOK_SECONDS: Final = 3.0
@@ -27,7 +33,7 @@ Pause = Callable[[float], bool]
 
 
 class NoFolder(PlatformError):
-    """There is nothing to digest."""
+    """The folder cannot be digested."""
 
     code = "no_folder"
     hint = "Name a folder that holds text, Markdown, reStructuredText, HTML, Python or PDF files."
@@ -44,7 +50,10 @@ class Piece:
     state: JobState
     attempt: int = 0
     digest: DocumentDigest | None = None
+    refusal: Skipped | None = None
+    """Why content like this has no digest; trying again would change nothing."""
     problem: str = ""
+    """Why the job failed; another run orders it anew."""
 
     @property
     def is_done(self) -> bool:
@@ -74,19 +83,29 @@ class DigestRun:
     @property
     def reused(self) -> int:
         """How many pieces a former run had done."""
-        return sum(piece.is_reused and piece.digest is not None for piece in self.pieces)
+        return sum(piece.is_reused and piece.state is JobState.COMPLETED for piece in self.pieces)
+
+    @property
+    def digested(self) -> int:
+        """How many pieces have their digest."""
+        return sum(piece.digest is not None for piece in self.pieces)
+
+    @property
+    def refused(self) -> list[Piece]:
+        """The pieces whose content cannot be digested, now or later."""
+        return [piece for piece in self.pieces if piece.refusal is not None]
 
     @property
     def failed(self) -> list[Piece]:
-        """The pieces that ended without a digest."""
-        return [piece for piece in self.pieces if piece.is_done and piece.digest is None]
+        """The pieces whose job failed: a second run may mend it."""
+        return [
+            piece for piece in self.pieces if piece.is_done and piece.digest is None and piece.refusal is None
+        ]
 
     def look_around(self) -> None:
         """Find the documents. Raises NoFolder. An old report of ours is not read as a document."""
-        try:
-            found = scan(self.folder)
-        except OSError as error:
-            raise NoFolder(detail=str(error)) from error
+        require_folder(self.folder)
+        found = scan(self.folder)
         output = self.output.resolve()
         root = self.folder.resolve()
         kept = tuple(each for each in found.documents if root / each.path != output)
@@ -125,7 +144,7 @@ class DigestRun:
             output=str(self.output.absolute()),
             scan=self.scan,
             job_ids={piece.document.key: str(piece.job_id) for piece in self.pieces},
-            reused=self.reused,
+            reused=sum(piece.is_reused and piece.digest is not None for piece in self.pieces),
             started_at=self.started_at,
         )
         handle = digest_report.options(client=self.connected.client).enqueue_sync(request)
@@ -173,9 +192,23 @@ class DigestRun:
 def _update(piece: Piece, job: Job) -> None:
     piece.state, piece.attempt = job.state, job.attempt
     if job.state is JobState.COMPLETED and job.result is not None:
-        piece.digest = DocumentDigest.model_validate(decode(job.result))
+        verdict = verdict_of(job.result)
+        if isinstance(verdict, DocumentDigest):
+            piece.digest = verdict
+        else:
+            piece.refusal = verdict
     elif job.state.is_final:
         piece.problem = job.failure.message if job.failure is not None else job.detail or str(job.state)
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse what is missing, no folder, or closed to us. Raises NoFolder."""
+    try:
+        with os.scandir(folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise NoFolder(detail=f"{folder} is not a folder that can be read ({reason})") from error
 
 
 def require_worker(ledger: Ledger) -> None:

@@ -62,15 +62,14 @@ class PlainView(DigestView):
     def show(self, step: str, run: DigestRun) -> None:
         """Print a line when there is something new to tell."""
         now, done = time.monotonic(), run.done
-        is_complete = bool(run.pieces) and done == len(run.scan.units()) and done != self._told[1]
+        is_complete = step == WORKING and done == len(run.scan.units()) and done != self._told[1]
         if (
             step != self._told[0]
             or is_complete
             or (done != self._told[1] and now - self._told_at >= PLAIN_SECONDS)
         ):
             self._told, self._told_at = (step, done), now
-            total = len(run.scan.units())
-            count = f": {done} of {total} documents done" if step == WORKING else ""
+            count = f": {progress_of(run)}" if step == WORKING else ""
             say(self._console, f"{step}{count}{no_workers(run)}")
 
 
@@ -140,9 +139,17 @@ def a_view(console: Console, *, is_quiet: bool = False) -> Generator[DigestView]
             yield LiveView(console, live)
 
 
+def progress_of(run: DigestRun) -> str:
+    """Say how many documents are digested, and apart from them how many cannot be or failed."""
+    parts = [f"{run.digested} of {len(run.scan.units())} documents done"]
+    parts += [f"{number} could not be digested" for number in [len(run.refused)] if number]
+    parts += [f"{number} failed" for number in [len(run.failed)] if number]
+    return ", ".join(parts)
+
+
 def row_of(piece: Piece) -> tuple[Text, ...]:
     """Return the cells of one document's row."""
-    word, style = _STATES[piece.state]
+    word, style = _STATES[piece.state] if piece.refusal is None else ("no text", "yellow")
     digest = piece.digest
     return (
         Text(piece.document.path),

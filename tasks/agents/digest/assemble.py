@@ -47,6 +47,7 @@ def assemble(
         themes=themes_of(documents),
         reused=reused,
         other_files=scan.other_files,
+        other_names=scan.other_names,
     )
 
 

@@ -1,34 +1,40 @@
 """Which sentences may become key sentences, and how much a reader would want them.
 
 Some rules are hard (a key sentence ends as one, its brackets close). The
-others sort: what is sound but meagre (very short, a quotation, a question), and
-still more what tells nothing (a pointer, a licence, a change entry), is taken
-only where nothing better stands in the document.
+others sort: what is sound but meagre (short, a quotation, a question), still
+more what tells nothing (a pointer, a licence, a change entry), and last what is
+of no sensible length, is taken only where nothing better stands in the document.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.tasks.agents.digest import patterns
 from holdfast.tasks.agents.digest.blocks import Block, BlockKind
+from holdfast.tasks.agents.digest.document import Kind
+from holdfast.tasks.agents.digest.inline import without_markup
 from holdfast.tasks.agents.digest.sections import by_worth
 from holdfast.tasks.agents.digest.sentences import Sentence, sentences_of
 from holdfast.tasks.agents.digest.shapes import has_image
-from holdfast.tasks.agents.digest.words import terms_of, words_of
+from holdfast.tasks.agents.digest.words import STOP_WORDS, terms_of, words_of
 
 MIN_WORDS, MAX_WORDS = 4, 60
 GOOD_MIN_WORDS, GOOD_MAX_WORDS = 7, 42
-MAX_CHARACTERS = 500
+GOOD_MAX_CHARACTERS = 500
+LEAST_WORDS, MAX_CHARACTERS = 2, 1_000
+"""Hard limits; between them and the others a sentence is the last choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A sentence that keeps the hard rules.
 
-    `lack` is how little it tells (0 to 2), `weight` how well it reads.
+    `text` is the sentence without inline markup (see `inline`), `lack` how
+    little it tells (0 to 3), `weight` how well it reads.
     """
 
     sentence: Sentence
+    text: str
     lack: int
     weight: float
     words: frozenset[str]
@@ -41,28 +47,32 @@ def ends_as_sentence(text: str) -> bool:
     return found is not None and patterns.ENDING.fullmatch(found[0]) is not None
 
 
-def candidates_of(blocks: Sequence[Block]) -> Iterator[Candidate]:
+def candidates_of(
+    blocks: Sequence[Block], kind: Kind, stop_words: frozenset[str] = STOP_WORDS
+) -> Iterator[Candidate]:
     """Yield the sentences of a document that may be chosen, in its order."""
     for block, is_poor in by_worth(blocks):
         previous: Sentence | None = None
         for sentence in sentences_of(block):
-            words = words_of(sentence.text)
-            if is_sound(sentence, words, previous):
-                terms = tuple(terms_of(sentence.text))
-                lack = max(2 if is_poor else 0, lack_of(sentence.text, words, terms, block.kind))
-                yield Candidate(sentence, lack, _weight(sentence, words, block.kind), frozenset(words), terms)
+            if is_sound(sentence, previous):
+                text = without_markup(sentence.text, kind)
+                if text == sentence.text or is_sound(replace(sentence, text=text)):
+                    words, terms = words_of(text), tuple(terms_of(text, stop_words))
+                    lack = max(2 if is_poor else 0, lack_of(sentence.text, words, terms, block.kind))
+                    weight = _weight(sentence, text, words, block.kind)
+                    yield Candidate(sentence, text, lack, weight, frozenset(words), terms)
             previous = sentence
 
 
-def is_sound(sentence: Sentence, words: Sequence[str], previous: Sentence | None = None) -> bool:
-    """Whether the sentence keeps the hard rules: begins and ends as one, is whole, of sensible length."""
+def is_sound(sentence: Sentence, previous: Sentence | None = None) -> bool:
+    """Whether the sentence keeps the hard rules: begins and ends as one, is whole, of bounded length."""
     text = sentence.text
     begins = bool(patterns.STARTS.match(text)) or (
         sentence.opens_block and (text[0].isalpha() or text[0] in "*_")
     )
     return (
-        MIN_WORDS <= len(words) <= MAX_WORDS
-        and len(text) <= MAX_CHARACTERS
+        len(text) <= MAX_CHARACTERS
+        and len(words_of(text)) >= LEAST_WORDS
         and ends_as_sentence(text)
         and begins
         and (previous is None or ends_as_sentence(previous.text))
@@ -74,7 +84,9 @@ def is_sound(sentence: Sentence, words: Sequence[str], previous: Sentence | None
 
 
 def lack_of(text: str, words: Sequence[str], terms: Sequence[str], kind: BlockKind) -> int:
-    """Return how little this sound sentence tells about the document: 0 good, 1 meagre, 2 nothing."""
+    """Return how little this sound sentence tells: 0 good, 1 meagre, 2 nothing, 3 of no sensible length."""
+    if not MIN_WORDS <= len(words) <= MAX_WORDS or len(text) > GOOD_MAX_CHARACTERS:
+        return 3
     start = text.lstrip(patterns.OPENERS)
     if any(pattern.match(start) for pattern in (patterns.POINTER, patterns.CHANGE)):
         return 2
@@ -104,7 +116,7 @@ def _is_worth_a_search(text: str, words: Sequence[str]) -> bool:
     return not patterns.TRIGGERS.isdisjoint(words) or not patterns.TRIGGER_SIGNS.isdisjoint(text)
 
 
-def _weight(sentence: Sentence, words: Sequence[str], kind: BlockKind) -> float:
+def _weight(sentence: Sentence, plain: str, words: Sequence[str], kind: BlockKind) -> float:
     text = sentence.text
     start = text.lstrip(patterns.OPENERS)
     weight = min(1.0, len(words) / 11) * (1.0 if len(words) <= 30 else 30 / len(words))  # noqa: PLR2004 - best length
@@ -113,6 +125,8 @@ def _weight(sentence: Sentence, words: Sequence[str], kind: BlockKind) -> float:
     weight *= 0.8 if patterns.REPORTS.match(start) else 1.0
     weight *= 0.75 if patterns.TALK.search(text) else 1.0
     weight *= 0.9 if patterns.LINK_TARGET.search(text) else 1.0
+    weight *= 0.95 if plain != text else 1.0
+    weight *= 0.7 if "://" in plain else 1.0
     return weight * (0.6 if text.endswith("!") else 1.0)
 
 
@@ -128,4 +142,5 @@ def _is_balanced(text: str) -> bool:
             if depth[opening] < 0:
                 return False
     pairs = all(text.count(mark) % 2 == 0 for mark in ("`", '"', "**"))
-    return pairs and not any(depth.values()) and text.count("\u201c") == text.count("\u201d")
+    quotes = text.count("\u201c")
+    return pairs and not any(depth.values()) and quotes in (text.count("\u201d"), text.count("\u201e"))

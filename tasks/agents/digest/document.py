@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from holdfast.jobs.errors import PlatformError
 
-SUMMARISER_VERSION = "1"
+SUMMARISER_VERSION = "2"
 """Changes whenever the same bytes would give another digest, so that old digests are not reused."""
 
 
@@ -34,6 +34,7 @@ class SkipReason(StrEnum):
     SPECIAL_FILE = "special_file"
     OUTSIDE_FOLDER = "outside_folder"
     NO_PDF_READER = "no_pdf_reader"
+    NO_READABLE_TEXT = "no_readable_text"
     BAD_NAME = "bad_name"
     CHANGED = "changed"
     NOT_DONE = "not_done"
@@ -68,11 +69,15 @@ class Skipped(Record):
 
 
 class Scan(Record):
-    """What a folder holds: documents and skipped ones by path, and how many files of other kinds."""
+    """What a folder holds: documents and skipped ones by path, and how many files of other kinds.
+
+    `other_names` are the first of the files of other kinds.
+    """
 
     documents: tuple[DocumentRef, ...]
     skipped: tuple[Skipped, ...]
     other_files: int = 0
+    other_names: tuple[str, ...] = ()
 
     def units(self) -> tuple[DocumentRef, ...]:
         """Return one document per distinct content: the pieces of work."""
@@ -83,10 +88,12 @@ class Scan(Record):
 class KeySentence(Record):
     """A sentence that stands verbatim on lines `first_line` to `last_line` (pages, in a PDF), from 1.
 
-    `score` compares sentences of the same document only.
+    `source` is what stands there; `text` is the same without inline markup
+    (see `inline`). `score` compares sentences of the same document only.
     """
 
     text: str
+    source: str
     first_line: int
     last_line: int
     score: float
@@ -134,6 +141,7 @@ class DigestReport(Record):
     themes: tuple[Theme, ...]
     reused: int = 0
     other_files: int = 0
+    other_names: tuple[str, ...] = ()
 
 
 class NamedText(NamedTuple):
@@ -151,4 +159,4 @@ class UnreadableDocument(PlatformError):
     def __init__(self, skipped: Skipped) -> None:
         """Carry the record that the report needs; trying again changes nothing."""
         self.skipped = skipped
-        super().__init__(detail=f"{skipped.path}: {skipped.detail}")
+        super().__init__(detail=skipped.detail)

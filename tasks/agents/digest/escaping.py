@@ -4,8 +4,10 @@ import re
 
 from holdfast.tasks.agents.digest.sentences import CODE_SPAN
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|~#!$^]|&(?=#?\w{1,31};)|://|(?<=\bwww)\.|@(?=\w)")
-_LINE_START = re.compile(r"([-+=:]|\d{1,9}(?=[.)]))")
+_SPECIAL = re.compile(
+    r"[\\`*\[\]<|~$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<!\S)#|&(?=#?\w{1,31};)|://|(?<=\bwww)\.|@(?=\w)"
+)
+_LINE_START = re.compile(r"([-+=:>]|\d{1,9}(?=[.)]))")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _BACKTICKS = re.compile(r"`+")
 

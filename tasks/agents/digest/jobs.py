@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.codec import decode
@@ -32,6 +32,12 @@ from holdfast.tasks.context import TaskContext
 from holdfast.tasks.task import task
 
 LONGEST_PACE_SECONDS = 60.0
+Verdict = DocumentDigest | Skipped
+"""What a job says of a document: its digest, or why content like this has none."""
+
+_VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
+_PERMANENT = frozenset({SkipReason.NO_READABLE_TEXT, SkipReason.NOT_UTF8})
+"""What lies in the content itself: no second run, and no other worker, would find it otherwise."""
 
 
 class ReportRequest(Record):
@@ -61,16 +67,28 @@ class ReportSummary(Record):
 
 
 @task(name="digest.document", retry=RetryPolicy(give_up_on=(UnreadableDocument,)), hard_timeout_seconds=900.0)
-def digest_document(folder: str, document: DocumentRef, pace_seconds: float = 0.0) -> DocumentDigest:
+def digest_document(folder: str, document: DocumentRef, pace_seconds: float = 0.0) -> Verdict:
     """Digest one document of a folder.
 
     Idempotent by the SHA-256 of the content: enqueue it with the document's
-    `key`. `pace_seconds` (at most 60) makes it take so much longer, to be
+    `key`. Content that can never be digested (a PDF that is corrupt or only
+    pictures) completes the job with that verdict; what another run could mend
+    fails it. `pace_seconds` (at most 60) makes it take so much longer, to be
     watched at work.
     """
     data = read_document(Path(folder), document)
     time.sleep(min(max(pace_seconds, 0.0), LONGEST_PACE_SECONDS))  # noqa: TID251 -- to take time is what it is for
-    return summarise(document.path, data, document.kind)
+    try:
+        return summarise(document.path, data, document.kind)
+    except UnreadableDocument as error:
+        if error.skipped.reason in _PERMANENT:
+            return error.skipped
+        raise
+
+
+def verdict_of(result: str) -> Verdict:
+    """Return what the result of a `digest_document` job says, as it stands in the ledger."""
+    return _VERDICT.validate_python(decode(result))
 
 
 @task(name="digest.report", hard_timeout_seconds=900.0)
@@ -115,7 +133,7 @@ def _assembled(
     )
 
 
-async def _digest_of(client: Client, document: DocumentRef, job_id: str | None) -> DocumentDigest | Skipped:
+async def _digest_of(client: Client, document: DocumentRef, job_id: str | None) -> Verdict:
     if job_id is None:
         return _not_done(document, "no job was made for it")
     try:
@@ -125,7 +143,10 @@ async def _digest_of(client: Client, document: DocumentRef, job_id: str | None) 
     if job.state is not JobState.COMPLETED or job.result is None:
         why = job.failure.message if job.failure is not None else job.detail or ""
         return _not_done(document, f"its job {job_id} is {job.state}: {why}".rstrip(": "))
-    return DocumentDigest.model_validate(decode(job.result))
+    verdict = verdict_of(job.result)
+    return (
+        verdict if isinstance(verdict, DocumentDigest) else verdict.model_copy(update={"path": document.path})
+    )
 
 
 def _not_done(document: DocumentRef, detail: str) -> Skipped:

@@ -18,7 +18,7 @@ UNSOUND = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
 )
 """What makes a sentence unreadable: torn markup, placeholders, control characters."""
-STARTS = re.compile(r":[\w:]+:`|[\"'\u2018\u201c(\[*_`:]*[A-Z0-9`\u00c0-\u00de]")
+STARTS = re.compile(r":[\w:]+:`|[\"'\u2018\u201c\u201e\u00ab\u00a1\u00bf(\[*_`:]*[A-Z0-9`\u00c0-\u00de]")
 """How a sentence begins."""
 POINTER = re.compile(
     r"(?:please )?(?:see|cf|refer|consult|read|check|visit|click (?:here|on)|browse|have a look|"

@@ -15,12 +15,14 @@ _LONGEST = 3
 _NOT_PROSE = re.compile(
     r"`[^`]*`|\w+://\S+|\]\([^)]*\)|\]\[[^\]]*\]|:[\w:]+:|\S*[_/\\=<>{}@]\S*|\w+\(\)|\b\w+\.\w[\w.]*"
 )
+_ELISION = re.compile(r"\b(?:[cdjlmnst]|qu)['\u2019](?=[^\W\d_]{2})", re.IGNORECASE)
+"""What French leaves of an article before a vowel."""
 _TOKEN = re.compile(r"[^\W\d_](?:[\w'\u2019-]*\w)?|[^\s\w'\u2019-]|\d[\w.]*")
 
 Stems = tuple[str, ...]
 
 
-def key_phrases(sentences: Sequence[str]) -> tuple[str, ...]:
+def key_phrases(sentences: Sequence[str], stop_words: frozenset[str] = STOP_WORDS) -> tuple[str, ...]:
     """Return up to `MAX_PHRASES` phrases as they are mostly written, the most telling first."""
     step = -(-len(sentences) // MAX_COUNTED_SENTENCES) or 1
     counts: Counter[Stems] = Counter()
@@ -29,7 +31,7 @@ def key_phrases(sentences: Sequence[str]) -> tuple[str, ...]:
     counted = sentences[::step]
     for sentence in counted:
         seen: set[str] = set()
-        for stems, form in _phrases_in(sentence):
+        for stems, form in _phrases_in(sentence, stop_words):
             counts[stems] += 1
             forms[stems][form] += 1
             seen.update(stems)
@@ -39,19 +41,20 @@ def key_phrases(sentences: Sequence[str]) -> tuple[str, ...]:
     return tuple(_form(forms[stems]) for stems in _distinct(ranked))
 
 
-def _phrases_in(sentence: str) -> Iterator[tuple[Stems, str]]:
-    for run in _runs(_TOKEN.findall(_NOT_PROSE.sub(" . ", sentence))):
+def _phrases_in(sentence: str, stop_words: frozenset[str]) -> Iterator[tuple[Stems, str]]:
+    tokens = _TOKEN.findall(_ELISION.sub(" . ", _NOT_PROSE.sub(" . ", sentence)))
+    for run in _runs(tokens, stop_words):
         stems = [stem(word.lower()) for word in run]
         for start in range(len(run)):
             for end in range(start + 1, min(start + _LONGEST, len(run)) + 1):
                 yield tuple(stems[start:end]), " ".join(run[start:end])
 
 
-def _runs(tokens: Iterable[str]) -> Iterator[list[str]]:
+def _runs(tokens: Iterable[str], stop_words: frozenset[str]) -> Iterator[list[str]]:
     """Cut a sentence at punctuation, numbers and stop words."""
     run: list[str] = []
     for token in tokens:
-        if len(token) > 2 and token[0].isalpha() and token.lower().replace("\u2019", "'") not in STOP_WORDS:  # noqa: PLR2004 - `of`, `x`
+        if len(token) > 2 and token[0].isalpha() and token.lower().replace("\u2019", "'") not in stop_words:  # noqa: PLR2004 - `of`, `x`
             run.append(token)
         elif run:
             yield run

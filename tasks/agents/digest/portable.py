@@ -16,6 +16,10 @@ NO_READER = "reading PDF needs a library: install holdfast[pdf]"
 _SHORT = 0.75
 
 
+class NoPdfReader(ValueError):
+    """The extra `pdf` is not installed here; elsewhere it may be."""
+
+
 def has_pdf_reader() -> bool:
     """Whether the extra `pdf` is installed."""
     return importlib.util.find_spec("pypdf") is not None
@@ -24,7 +28,7 @@ def has_pdf_reader() -> bool:
 def page_texts(data: bytes) -> list[str]:
     """Return the text of each page; ValueError says why a file cannot be read."""
     if not has_pdf_reader():
-        raise ValueError(NO_READER)
+        raise NoPdfReader(NO_READER)
     # Loaded with the first PDF: it costs 12 MB, and most workers never see one.
     extract: Callable[[bytes, int], list[str]] = importlib.import_module(_PAGES_MODULE).extract_pages
     return extract(data, MAX_PAGES)

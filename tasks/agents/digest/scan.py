@@ -6,6 +6,7 @@ the first bytes the binary ones. Nothing outside the folder is ever opened.
 
 import hashlib
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -37,10 +38,18 @@ KINDS = {
 }
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "CVS", "venv"})
 """Beside hidden folders, virtual environments (they hold `pyvenv.cfg`) and package metadata."""
+MOST_OTHERS = 50
+"""So many files of other kinds are named; the rest is counted."""
 
 _HEAD_BYTES = 8192
 _PDF_MARK = b"%PDF-"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""Byte-order marks, the longer ones first."""
 _METADATA_SUFFIXES = (".egg-info", ".dist-info")
 
 
@@ -49,17 +58,18 @@ def scan(folder: Path) -> Scan:
 
     NotADirectoryError when it is no folder. Hidden files, caches and virtual
     environments are passed over without a word; a link is followed only to a
-    file inside the folder.
+    file inside the folder. A folder inside that cannot be entered is named as
+    skipped, and loses nothing else.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder; name one that holds documents")
     root = folder.resolve()
     documents: list[DocumentRef] = []
     skipped: list[Skipped] = []
-    other_files = 0
+    others: list[str] = []
     for found in _walk(root, skipped):
         if found.kind is None:
-            other_files += 1
+            others.append(_shown(found.path))
             continue
         try:
             documents.append(examine(found.path, found.kind, _read_inside(root, found)))
@@ -68,7 +78,8 @@ def scan(folder: Path) -> Scan:
     return Scan(
         documents=tuple(sorted(documents, key=lambda each: each.path)),
         skipped=tuple(sorted(skipped, key=lambda each: each.path)),
-        other_files=other_files,
+        other_files=len(others),
+        other_names=tuple(sorted(others)[:MOST_OTHERS]),
     )
 
 
@@ -76,17 +87,22 @@ def scan_texts(texts: Iterable[NamedText]) -> Scan:
     """Return documents that are held in memory as if they were files of these names."""
     documents: list[DocumentRef] = []
     skipped: list[Skipped] = []
-    other_files = 0
+    others: list[str] = []
     for name, text in texts:
         kind = kind_of(name)
         if kind is None:
-            other_files += 1
+            others.append(_shown(name))
             continue
         try:
             documents.append(examine(name, kind, text.encode(errors="replace")))
         except UnreadableDocument as error:
             skipped.append(error.skipped)
-    return Scan(documents=tuple(documents), skipped=tuple(skipped), other_files=other_files)
+    return Scan(
+        documents=tuple(documents),
+        skipped=tuple(skipped),
+        other_files=len(others),
+        other_names=tuple(sorted(others)[:MOST_OTHERS]),
+    )
 
 
 def read_document(folder: Path, document: DocumentRef) -> bytes:
@@ -151,7 +167,10 @@ def _is_entered(folder: Path) -> bool:
     name = folder.name
     if name.startswith(".") or name in SKIPPED_FOLDERS or name.endswith(_METADATA_SUFFIXES):
         return False
-    return not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
+    try:
+        return not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
+    except OSError:  # the walk meets the same error and names the folder
+        return True
 
 
 def _read_inside(root: Path, found: _Found) -> bytes:
@@ -189,17 +208,27 @@ def _examine_text(path: str, data: bytes) -> None:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        detail = f"not UTF-8 (byte {error.start}, line {line}); convert it, for example with iconv"
+        place = f"byte {error.start}, line {line}"
+        detail = f"not UTF-8 ({place}); {_conversion(path, 'WINDOWS-1252')}, if that is its encoding"
         raise _refusal(path, SkipReason.NOT_UTF8, detail) from error
     if "\0" in text:
         raise _refusal(path, SkipReason.BINARY, "the file holds NUL bytes; it is no text")
 
 
 def _refuse_binary(path: str, head: bytes) -> None:
-    if head.startswith(_UTF16_MARKS):
-        raise _refusal(path, SkipReason.NOT_UTF8, "the file is UTF-16; convert it to UTF-8")
+    encoding = next((name for mark, name in _WIDE_MARKS.items() if head.startswith(mark)), None)
+    if encoding is not None:
+        detail = f"the file is {encoding}; {_conversion(path, encoding)}"
+        raise _refusal(path, SkipReason.NOT_UTF8, detail)
     if b"\0" in head:
         raise _refusal(path, SkipReason.BINARY, "the file holds NUL bytes; it is no text")
+
+
+def _conversion(path: str, encoding: str) -> str:
+    """Return the command that makes a readable twin of a file."""
+    stem, suffix = os.path.splitext(path)  # noqa: PTH122 - a relative path, for a shell
+    source, target = shlex.quote(path), shlex.quote(f"{stem}.utf8{suffix}")
+    return f"convert it: `iconv -f {encoding} -t UTF-8 {source} > {target}`"
 
 
 def _too_large(path: str, size: int) -> UnreadableDocument:

@@ -17,15 +17,15 @@ _END = re.compile(r"[.!?]+[\"'\u2019\u201d\u00bb)\]}*_`]*(?=\s|$)")
 CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^\n]{1,400}?(?<!`)\1(?!`)")
 """Text between two equal runs of backticks."""
 _NEXT_START = re.compile(
-    r"[\"'\u2018\u201c\u00ab(\[*_`:]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f]|[\"\u201c(\[]*`|\[\^|\|\w"
+    r"[\"'\u2018\u201c\u201e\u00ab\u00a1\u00bf(\[*_`:]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f]|[\"\u201c(\[]*`|\[\^|\|\w"
 )
 _BEFORE = re.compile(r"([^\s(\[\"'*_`]+)$")
 _INITIALS = re.compile(r"(?:[A-Za-z]\.)*[A-Za-z]")
 _LEADING_MARK = re.compile(r"(?:\[[\^#*]?[\w-]{1,12}\]_?\s+)+")
 _ABBREVIATIONS = word_set(
-    "al approx ca cf ch chap col corp dept dr e.g ed eds eq esp est etc ex fig figs gen i.e inc incl "
-    "jr ltd max min mr mrs ms no nos nr p para pg pp prof ref refs resp rev sec sect sr st tab v var "
-    "ver vers viz vol vs w.r.t"
+    "al approx bzw ca cf ch chap col corp dept dr e.g ed eds eq esp est etc evtl ex fig figs gen ggf i.e "
+    "inc incl jr ltd max min mr mrs ms no nos nr p para pg pp prof ref refs resp rev sec sect sr st tab "
+    "v var ver vers vgl viz vol vs w.r.t"
 )
 _MAY_END = frozenset(
     {"etc", "inc", "ltd", "corp", "al", "jr", "sr", "max", "min", "no", "ref", "var", "ex", "tab", "st"}

@@ -14,12 +14,14 @@ from holdfast.tasks.agents.digest.document import (
     SkipReason,
     UnreadableDocument,
 )
+from holdfast.tasks.agents.digest.languages import stop_words_for
 from holdfast.tasks.agents.digest.lines import stands_at
 from holdfast.tasks.agents.digest.phrases import key_phrases
+from holdfast.tasks.agents.digest.portable import NoPdfReader
 from holdfast.tasks.agents.digest.rank import MAX_RANKED, MAX_SHARED_SHARE, select
 from holdfast.tasks.agents.digest.reader import read
 from holdfast.tasks.agents.digest.sections import by_worth
-from holdfast.tasks.agents.digest.sentences import Sentence, sentences_of
+from holdfast.tasks.agents.digest.sentences import sentences_of
 from holdfast.tasks.agents.digest.words import shared_share
 
 MIN_SENTENCES, MAX_SENTENCES = 3, 5
@@ -36,7 +38,8 @@ def summarise(path: str, data: bytes, kind: Kind) -> DocumentDigest:
     begun = time.monotonic()
     reading = _read(path, data, kind)
     worthy, poor = _texts(reading.blocks)
-    candidates = list(candidates_of(reading.blocks))
+    stop_words = stop_words_for((*worthy, *poor))
+    candidates = list(candidates_of(reading.blocks, kind, stop_words))
     chosen = _choose(candidates, reading.title, stands_in(reading))
     return DocumentDigest(
         path=path,
@@ -45,7 +48,7 @@ def summarise(path: str, data: bytes, kind: Kind) -> DocumentDigest:
         title=reading.title,
         words=sum(text.count(" ") + 1 for text in (*worthy, *poor)),
         sentences=chosen,
-        phrases=key_phrases(worthy if len(worthy) >= MIN_SENTENCES else [*worthy, *poor]),
+        phrases=key_phrases(worthy if len(worthy) >= MIN_SENTENCES else [*worthy, *poor], stop_words),
         seconds=round(time.monotonic() - begun, 4),
         note=_note(reading.note, len(chosen), len(candidates)),
     )
@@ -67,10 +70,12 @@ def _read(path: str, data: bytes, kind: Kind) -> Reading:
     except UnicodeDecodeError as error:
         detail = f"not UTF-8 at byte {error.start}; convert it, then run again"
         raise UnreadableDocument(Skipped(path=path, reason=SkipReason.NOT_UTF8, detail=detail)) from error
+    except NoPdfReader as error:
+        skipped = Skipped(path=path, reason=SkipReason.NO_PDF_READER, detail=str(error))
+        raise UnreadableDocument(skipped) from error
     except ValueError as error:
-        raise UnreadableDocument(
-            Skipped(path=path, reason=SkipReason.UNREADABLE, detail=str(error))
-        ) from error
+        skipped = Skipped(path=path, reason=SkipReason.NO_READABLE_TEXT, detail=str(error))
+        raise UnreadableDocument(skipped) from error
 
 
 def _texts(blocks: Sequence[Block]) -> tuple[list[str], list[str]]:
@@ -86,7 +91,7 @@ def _choose(
 ) -> tuple[KeySentence, ...]:
     """Take the good ones; where they are fewer than three, fill up with the next best."""
     chosen: list[tuple[Candidate, float]] = []
-    for lack in (0, 1, 2):
+    for lack in range(4):
         fresh = [each for each in candidates if each.lack == lack and _says_more(each, chosen)]
         wanted = _wanted(len(fresh)) if lack == 0 else MIN_SENTENCES
         found = select(fresh, wanted - len(chosen), title, accept)
@@ -94,7 +99,7 @@ def _choose(
         chosen += _spare(fresh, chosen, accept)
     places = {id(each): place for place, each in enumerate(candidates)}
     chosen.sort(key=lambda pair: places[id(pair[0])])
-    return tuple(_key_sentence(each.sentence, score) for each, score in chosen)
+    return tuple(_key_sentence(each, score) for each, score in chosen)
 
 
 def _spare(
@@ -120,9 +125,11 @@ def _says_more(candidate: Candidate, chosen: Sequence[tuple[Candidate, float]]) 
     return all(shared_share(candidate.words, each.words) < MAX_SHARED_SHARE for each, _ in chosen)
 
 
-def _key_sentence(sentence: Sentence, score: float) -> KeySentence:
+def _key_sentence(candidate: Candidate, score: float) -> KeySentence:
+    sentence = candidate.sentence
     return KeySentence(
-        text=sentence.text,
+        text=candidate.text,
+        source=sentence.text,
         first_line=sentence.first_line,
         last_line=sentence.last_line,
         score=round(score, 4),
@@ -132,6 +139,10 @@ def _key_sentence(sentence: Sentence, score: float) -> KeySentence:
 def _note(reading_note: str, chosen: int, candidates: int) -> str:
     if chosen >= MIN_SENTENCES:
         return reading_note
-    reason = "the others that qualify repeat these" if candidates > chosen else "no other sentence qualifies"
-    few = f"{chosen} of {MIN_SENTENCES} key sentences: {reason}"
+    if chosen == 0:
+        return reading_note or "nothing to quote: no whole sentence stands outside code, tables and headings"
+    number = "one sentence" if chosen == 1 else "two sentences"
+    few = f"only {number} to quote: the others repeat {'it' if chosen == 1 else 'them'}"
+    if candidates <= chosen:
+        few = f"only {number} to quote: no other stands whole outside code, tables and headings"
     return f"{reading_note}; {few}" if reading_note else few

@@ -65,9 +65,9 @@ def stem(word: str) -> str:
     return word
 
 
-def terms_of(text: str) -> list[str]:
+def terms_of(text: str, stop_words: frozenset[str] = STOP_WORDS) -> list[str]:
     """Return the stems that carry meaning: no stop words, no single letters."""
-    return [stem(word) for word in words_of(text) if len(word) > 1 and word not in STOP_WORDS]
+    return [stem(word) for word in words_of(text) if len(word) > 1 and word not in stop_words]
 
 
 def shared_share(one: frozenset[str], other: frozenset[str]) -> float:

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from holdfast.cli.digest.demonstrate import report_name
 from holdfast.jobs.state import JobState
 from holdfast.ledger import LedgerConfig, connect
 from holdfast.settings import embedded
@@ -39,9 +40,9 @@ def _sections(report):
 
 def test_a_demo_does_the_work_once(folder):
     """The demo reports on each document and leaves nothing running; a second one does nothing twice."""
-    report = folder / ".holdfast" / "demo" / "report.md"
+    report = folder / ".holdfast" / "demo" / report_name(folder / "documents")
     with CommandLine("demo", "documents", folder=folder) as first:
-        until(lambda: first.child("celery"), timeout_seconds=30, what="the worker")
+        until(lambda: first.child("holdfast.workers"), timeout_seconds=30, what="the worker")
         children = first.children()
         assert 0 == first.end(90)
         assert not any(map(is_alive, children))
@@ -55,6 +56,34 @@ def test_a_demo_does_the_work_once(folder):
     with CommandLine("demo", "documents", folder=folder) as second:
         assert 0 == second.end(90)
         assert "Nothing was done twice: all 12 were already done" in second.output
+
+
+def test_what_nobody_can_read_is_named_and_no_failure(folder):
+    """A broken PDF is counted apart, named once with its reason, and not tried again; the exit code is 0."""
+    documents = folder / "documents"
+    (documents / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing of one")
+    (documents / "notes.json").write_text("{}")
+    for jobs in ("12 documents", "Nothing was done twice: all 13 were already done"):
+        with CommandLine("demo", "documents", folder=folder) as demo:
+            assert 0 == demo.end(90)
+            assert jobs in demo.output
+            assert "12 of 13 documents done, 1 could not be digested" in demo.output
+            assert 1 == demo.output.count("Enqueueing")
+    text = (folder / ".holdfast" / "demo" / report_name(documents)).read_text()
+    assert 12 == text.count("\n### ")
+    assert 1 == text.count("the PDF cannot be read")
+    assert "`notes.json`" in text
+
+
+def test_a_folder_without_documents_is_done_at_once(folder):
+    """An empty folder ends with 0 and says so, a missing one with 2."""
+    (folder / "nothing").mkdir()
+    with CommandLine("demo", "nothing", folder=folder) as demo:
+        assert 0 == demo.end(60)
+        assert "Nothing to digest here" in demo.output
+    with CommandLine("demo", "missing", folder=folder) as demo:
+        assert 2 == demo.end(60)
+        assert "missing is not a folder that can be read" in demo.output
 
 
 def test_a_demo_uses_the_platform_that_runs(folder):
@@ -75,7 +104,7 @@ def test_a_digest_survives_the_death_of_its_worker(folder):
         with CommandLine(
             "digest", "documents", "-o", "r.md", "--pace", "2", "--json", folder=folder
         ) as digest:
-            up_child = up.child("celery")
+            up_child = up.child("holdfast.workers")
             until(lambda: "digest.document" in _jobs(folder), timeout_seconds=30, what="a running job")
             up_child.kill()
             assert 0 == digest.end(90)

@@ -68,7 +68,7 @@ def test_an_independent_parser_agrees_that_markdown_sentences_are_prose():
         ]
         for sentence in summarise(name, text.encode(), Kind.MARKDOWN).sentences:
             assert any(
-                first < sentence.first_line <= sentence.last_line <= end and sentence.text in content
+                first < sentence.first_line <= sentence.last_line <= end and sentence.source in content
                 for (first, end), content in paragraphs
             ), (name, sentence)
 

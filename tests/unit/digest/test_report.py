@@ -1,5 +1,6 @@
 """The report: complete, and not to be broken by what documents say."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from holdfast.tasks.agents.digest import assemble, build_report, scan_texts, summarise
-from holdfast.tasks.agents.digest.document import NamedText, Skipped, SkipReason
+from holdfast.tasks.agents.digest.document import DocumentDigest, Kind, NamedText, Skipped, SkipReason
 from holdfast.tasks.agents.digest.escaping import code, escaped
 from holdfast.tasks.agents.digest.themes import themes_of
+from holdfast.tests.support import documents
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SIGNS = st.text(alphabet="ab1 \n\t`*_[]()<>#!|~\\&;:-+=.>{}$^@/\"'\u2028\u202e", max_size=60)
@@ -42,12 +44,54 @@ B = NamedText(
 def test_every_document_has_its_section_with_sources():
     """Title, path, quotes with their lines, phrases, rung and time stand in the report."""
     text = build_report(report_of([A, B]))
-    assert "### Leases" in text
+    assert "### 1. Leases" in text
     assert "> The lease tells which worker may write." in text
     assert "> `a.md:3`" in text
-    assert "rung `extractive`" in text
-    assert "- made 2026-11-23T12:00:00+00:00 in 1.5 s" in text
+    assert "by the rung `extractive`: each quotation" in text
+    assert re.search(r"^`a\.md`: 1\d words, read in .* ms \(rung `extractive`\)$", text, re.MULTILINE)
+    assert "- made on 2026-11-23 at 12:00:00 UTC in 1.5 s" in text
     assert "Key phrases: " in text
+
+
+def test_the_top_tells_what_is_in_the_folder(tmp_path):
+    """Kinds, folders, themes and longest documents come first, then a link to every section, by folder."""
+    names = ["a.md", "sub/b.md", "sub/c_d.rst", "sub/deep/e*f.txt", "`odd`.md"]
+    text = build_report(report_of([NamedText(name, f"{A.text}\nAbout {name}.\n") for name in names]))
+    assert "- 5 documents, " in text
+    assert (
+        ": 3 Markdown, 1 plain text, 1 reStructuredText; in 3 folders: `./` (2), `sub/` (2), `sub/deep/` (1)"
+        in text
+    )
+    contents = text[text.index("## Contents") : text.index("## Documents")]
+    assert ["- `./` (2):", "- `sub/` (2):", "- `sub/deep/` (1):"] == re.findall(
+        r"^- .*?:", contents, re.MULTILINE
+    )
+    path = tmp_path / "report.md"
+    path.write_text(text)
+    anchors = documents.anchors(path)
+    linked = re.findall(r"\(#([^)]*)\)", contents)
+    assert len(names) == len(set(linked))
+    assert set(re.findall(r"\(#([^)]*)\)", text)) <= anchors
+
+
+def test_files_of_other_kinds_are_named():
+    """Files that were not read stand in the report, up to a bound."""
+    others = [NamedText(f"{number:02}.bin", "x") for number in range(52)]
+    text = build_report(report_of([A, *others]))
+    assert "52 files of other kinds" in text
+    assert "Not read: `00.bin`, `01.bin`," in text
+    assert text.endswith("`49.bin` and 2 more\n")
+    assert "Files of other kinds" not in build_report(report_of([A]))
+
+
+def test_markup_of_the_source_is_not_shown():
+    """A sentence is quoted as its readers see it, and only what Markdown would misread is escaped."""
+    marked = NamedText(
+        "a.md", "It uses **agent jobs** and [Semantic Versioning](https://semver.org) for snake_case > all!\n"
+    )
+    assert "> It uses agent jobs and Semantic Versioning for snake_case > all!\n" in build_report(
+        report_of([marked])
+    )
 
 
 def test_reuse_is_said():
@@ -60,14 +104,14 @@ def test_reuse_is_said():
 def test_copies_and_skipped_files_are_named():
     """A copy is named with its twin, a skipped file with its reason, a lost one as not done."""
     copy = NamedText("copy.md", A.text)
-    refused = Skipped(path="b.md", reason=SkipReason.CHANGED, detail="changed | on *disk*")
+    refused = Skipped(path="b.md", reason=SkipReason.CHANGED, detail="10.5 | on *disk*")
     lost = NamedText("lost.md", "# Lost")
     report = report_of(
         [A, copy, B, NamedText("e.txt", ""), lost], without=("b.md", "lost.md"), refused=[refused]
     )
     text = build_report(report)
     assert "The same content stands in `copy.md`" in text
-    assert "- `b.md` (changed): changed \\| on \\*disk\\*" in text
+    assert "- `b.md` (changed): 10.5 \\| on \\*disk\\*" in text
     assert "- `e.txt` (empty): the file is empty" in text
     assert "- `lost.md` (not done): " in text
     assert 1 == text.count("### ")
@@ -128,6 +172,29 @@ def test_themes_join_documents_by_shared_terms(reverse):
     ]
     digests = [summarise(name, text.encode(), "markdown") for name, text in texts]
     themes = themes_of(digests[::-1] if reverse else digests)
-    assert {"Breaker": ("a.md", "b.md"), "Ledger": ("c.md", "d.md")} == {
-        theme.terms[0].capitalize(): theme.documents for theme in themes
+    assert {"breaker": ("a.md", "b.md"), "ledger": ("c.md", "d.md")} == {
+        theme.terms[0].lower(): theme.documents for theme in themes
     }
+
+
+def test_a_theme_has_a_name_that_says_something():
+    """A word that is general or stands alone is no theme; with a companion or in titles it is one."""
+
+    def digest(path, title, *phrases):
+        return DocumentDigest(
+            path=path,
+            sha256=path,
+            kind=Kind.TEXT,
+            title=title,
+            words=9,
+            sentences=(),
+            phrases=phrases,
+            seconds=0,
+        )
+
+    alone = [digest(f"{n}.txt", f"Volume {name}", "harbour") for n, name in enumerate(("one", "two", "six"))]
+    assert () == themes_of([*alone, *(digest(f"x{n}.txt", "", "special", "written") for n in range(3))])
+    titled = [digest(f"{n}.txt", f"Harbour {n}", "harbour") for n in range(3)]
+    assert ["Harbour"] == [theme.title for theme in themes_of(titled)]
+    paired = [digest(f"{n}.txt", "", "harbour", "harbour pilots" if n else "pilots") for n in range(3)]
+    assert ["Harbour pilots"] == [theme.title for theme in themes_of(paired)]

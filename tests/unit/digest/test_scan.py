@@ -1,6 +1,9 @@
 """What a folder holds, and what is named as skipped."""
 
+import errno
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -36,6 +39,7 @@ def test_documents_are_found_and_sorted(folder):
     found = scan(folder)
     assert sorted(["a.md", *names[:8]]) == [document.path for document in found.documents]
     assert 2 == found.other_files
+    assert ("sub/y.png", "x.json") == found.other_names
     assert () == found.skipped
     assert Kind.TEXT == {document.path: document.kind for document in found.documents}["sub/README"]
 
@@ -74,6 +78,55 @@ def test_each_unreadable_file_is_named_with_its_reason(folder, tmp_path):
         "wide.txt": SkipReason.NOT_UTF8,
     } == {each.path: each.reason for each in found.skipped}
     assert all(each.detail for each in found.skipped)
+
+
+@pytest.fixture
+def closed(folder, monkeypatch):
+    """A subfolder that nobody may enter, not even root."""
+    place = folder / "closed"
+    place.mkdir()
+
+    def refuses(name, call):
+        def guarded(path, *rest, **options):
+            if str(path).startswith(str(place)) and (name == "scandir" or str(path) != str(place)):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return call(path, *rest, **options)
+
+        return guarded
+
+    for name in ("stat", "lstat", "scandir", "open"):
+        monkeypatch.setattr(os, name, refuses(name, getattr(os, name)))
+    return place
+
+
+def test_a_closed_folder_loses_only_itself(folder, closed):
+    """A subfolder that cannot be entered is named as unreadable, the rest is found."""
+    (folder / "later.md").write_text("# Later\n")
+    found = scan(folder)
+    assert ["a.md", "later.md"] == [document.path for document in found.documents]
+    assert [("closed/", SkipReason.UNREADABLE)] == [(each.path, each.reason) for each in found.skipped]
+    assert "permission denied" in found.skipped[0].detail
+
+
+def test_many_files_of_other_kinds_are_named_up_to_a_bound(folder):
+    """The first fifty are named, all are counted."""
+    for number in range(60):
+        (folder / f"{number:02}.json").touch()
+    found = scan(folder)
+    assert 60 == found.other_files
+    assert tuple(f"{number:02}.json" for number in range(50)) == found.other_names
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16", "UTF-32", "WINDOWS-1252"])
+def test_the_hint_for_another_encoding_is_a_command_that_mends_it(folder, encoding):
+    """The command in the hint, run in the folder, makes a document that can be read."""
+    if shutil.which("iconv") is None:
+        pytest.skip("needs iconv")
+    (folder / "the old's.txt").write_bytes("Gr\u00fc\u00dfe vom Hafen.\n".encode(encoding))
+    (skipped,) = scan(folder).skipped
+    subprocess.run(["/bin/sh", "-c", skipped.detail.split("`")[1]], cwd=folder, check=True)
+    assert "Gr\u00fc\u00dfe vom Hafen.\n" == (folder / "the old's.utf8.txt").read_text(encoding="utf-8")
+    assert "the old's.utf8.txt" in [document.path for document in scan(folder).documents]
 
 
 def test_hidden_cache_and_environment_folders_are_passed_over(folder, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from holdfast.tasks.agents.digest.blocks import Block, BlockKind
 from holdfast.tasks.agents.digest.candidates import candidates_of, ends_as_sentence
+from holdfast.tasks.agents.digest.document import Kind
 from holdfast.tasks.agents.digest.lines import SourceLine
 from holdfast.tasks.agents.digest.sentences import sentences_of, spans
 
@@ -87,7 +88,7 @@ UNFIT = [
 def test_broken_sentences_are_never_chosen(text):
     """A fragment, open markup, a picture or a hidden control sign rules a sentence out."""
     lines = (SourceLine(1, "Before it stands a title"), SourceLine(2, text))
-    texts = [each.sentence.text for each in candidates_of([Block(BlockKind.PROSE, lines)])]
+    texts = [each.sentence.text for each in candidates_of([Block(BlockKind.PROSE, lines)], Kind.MARKDOWN)]
     assert text not in texts
 
 
@@ -104,5 +105,5 @@ def test_broken_sentences_are_never_chosen(text):
 )
 def test_pointers_licences_changes_and_adverts_come_last(text):
     """What tells a reader nothing is marked, and taken only where nothing else stands."""
-    (candidate,) = candidates_of([Block(BlockKind.PROSE, (SourceLine(1, text),))])
+    (candidate,) = candidates_of([Block(BlockKind.PROSE, (SourceLine(1, text),))], Kind.MARKDOWN)
     assert 2 == candidate.lack

@@ -5,8 +5,9 @@ from itertools import product
 
 import pytest
 
-from holdfast.tasks.agents.digest import check_digest, summarise
-from holdfast.tasks.agents.digest.document import DocumentDigest, Kind, UnreadableDocument
+from holdfast.tasks.agents.digest import check_digest, portable, scan, summarise
+from holdfast.tasks.agents.digest.document import DocumentDigest, Kind, SkipReason, UnreadableDocument
+from holdfast.tasks.agents.digest.jobs import digest_document, verdict_of
 from holdfast.tasks.agents.digest.words import shared_share, words_of
 
 WORDS = ["".join(parts) for parts in product(("ra", "no", "ti", "lu", "me", "so", "da", "ki"), repeat=3)]
@@ -66,7 +67,23 @@ def test_too_few_sentences_are_explained():
     """A document with less to say gives fewer sentences and a note."""
     found = digest("# A\n\nThe worker takes one job from the queue.\n\n```\ncode here.\n```\n")
     assert 1 == len(found.sentences)
-    assert "1 of 3 key sentences: no other sentence qualifies" == found.note
+    assert "only one sentence to quote: no other stands whole outside code, tables and headings" == found.note
+    assert digest("# A\n\n```\ncode here.\n```\n").note.startswith("nothing to quote")
+
+
+def test_a_short_document_shows_what_it_has():
+    """Few and short sentences are key sentences all the same where no others stand."""
+    found = digest("secret text. It is private.\n", Kind.TEXT)
+    assert ["secret text.", "It is private."] == [each.text for each in found.sentences]
+    assert "only two sentences" in found.note
+    long = "The worker " + "and the next worker " * 40 + "take one job."
+    assert [long] == [each.text for each in digest(long).sentences]
+
+
+def test_short_sentences_are_the_last_choice():
+    """Where three sentences of sensible length stand, none of two words is taken."""
+    text = "Enjoy it! The pool runs jobs on one loop. A lease tells who may write. Parked work holds no slot."
+    assert "Enjoy it!" not in [each.text for each in digest(text).sentences]
 
 
 def test_repetition_is_explained():
@@ -77,9 +94,32 @@ def test_repetition_is_explained():
 
 
 def test_unreadable_bytes_are_refused_with_a_reason():
-    """Bytes that are no UTF-8 are an error that names the file and the place."""
-    with pytest.raises(UnreadableDocument, match=r"b\.txt: not UTF-8 at byte 3"):
+    """Bytes that are no UTF-8 are an error that names the place, and the file in its record."""
+    with pytest.raises(UnreadableDocument, match="not UTF-8 at byte 3"):
         summarise("b.txt", b"abc\xff", Kind.TEXT)
+
+
+def test_content_that_has_no_text_is_a_verdict_and_not_a_failure(tmp_path):
+    """A broken PDF completes its job with the reason, said once; a file that changed fails it."""
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing of one")
+    (document,) = scan(tmp_path).documents
+    verdict = digest_document(str(tmp_path), document)
+    assert SkipReason.NO_READABLE_TEXT == verdict.reason
+    assert verdict == verdict_of(verdict.model_dump_json())
+    assert 1 == str(UnreadableDocument(verdict)).count("the PDF cannot be read")
+    assert "broken.pdf" not in verdict.detail
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and then something else")
+    with pytest.raises(UnreadableDocument, match="changed after the scan"):
+        digest_document(str(tmp_path), document)
+
+
+def test_a_worker_without_a_reader_for_pdf_fails_and_judges_nothing(tmp_path, monkeypatch):
+    """Where the extra is missing the job fails: the content may be sound, and another worker may read it."""
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 and then nothing of one")
+    (document,) = scan(tmp_path).documents
+    monkeypatch.setattr(portable, "has_pdf_reader", lambda: False)
+    with pytest.raises(UnreadableDocument, match="install holdfast"):
+        digest_document(str(tmp_path), document)
 
 
 def test_a_quoted_paragraph_is_never_torn():
@@ -87,23 +127,26 @@ def test_a_quoted_paragraph_is_never_torn():
     assert () == digest("> The worker takes one job\n> from the queue of the broker.\n").sentences
 
 
-def test_markup_in_html_is_gone_and_in_markdown_stays():
-    """Sentences stand as in the source: HTML without tags, Markdown with its signs."""
+def test_markup_is_gone_and_the_source_is_kept():
+    """Sentences are shown without tags and inline markup; beside them stands what is in the source."""
     expected = "The worker takes one job from the queue."
     html = digest("<p>The <b>worker</b> takes\none job from the&nbsp;queue.</p>", Kind.HTML)
     assert [expected] == [each.text for each in html.sentences]
     assert (1, 2) == (html.sentences[0].first_line, html.sentences[0].last_line)
     marked = "The **worker** takes `one` job from the queue."
-    assert [marked] == [each.text for each in digest(marked).sentences]
+    (sentence,) = digest(marked).sentences
+    assert ("The worker takes `one` job from the queue.", marked) == (sentence.text, sentence.source)
 
 
-@pytest.mark.parametrize("spoil", ["text", "line", "order", "twin", "none"])
+@pytest.mark.parametrize("spoil", ["text", "source", "markup", "line", "order", "twin", "none"])
 def test_the_check_finds_each_broken_rule(spoil):
     """A digest that was changed by hand does not pass."""
     found = digest(TEXT)
     first, second, *rest = found.sentences
     spoilt = {
         "text": (first.model_copy(update={"text": "No such sentence stands there."}), second, *rest),
+        "source": (first.model_copy(update={"source": "No such sentence stands there."}), second, *rest),
+        "markup": (first.model_copy(update={"text": first.text.replace("every", "*every*")}), second, *rest),
         "line": (first.model_copy(update={"first_line": 1, "last_line": 1}), second, *rest),
         "order": (second, first, *rest),
         "twin": (first, first, *rest),
