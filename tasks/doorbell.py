@@ -166,7 +166,7 @@ class Doorbell:
         line.hang_up()
 
     def _recover(self, line: "_Line", batch: list[Ring], outage: "_Outage", error: Exception) -> None:
-        left = self._send_apart(line, batch) if line.is_answered() else batch
+        left = self._send_apart(line, batch) if line.is_refused else batch
         if not left:
             outage.is_over()
             self._sent()
@@ -188,7 +188,7 @@ class Doorbell:
                 line.send(of_queue)
             except Exception as error:  # noqa: BLE001 -- as in `_run`
                 line.hang_up()
-                if not line.is_answered():
+                if not line.is_refused:
                     unsent = list(queues)[done:]
                     return [ring for ring in batch if ring.queue in unsent]
                 self._dropped += len(of_queue)
@@ -249,10 +249,16 @@ class _Line:
         self._connection: Connection | None = None
         self._producer: Producer | None = None
         self._declared: set[str] = set()
+        self.is_refused = False
+        """After a send that failed: whether the broker had just taken a new connection for it."""
 
     def send(self, rings: Sequence[Ring]) -> None:
         """Publish in order. Raises whatever the transport raises; then all of them may be sent again."""
-        producer = self._producer or self._connect()
+        self.is_refused = False
+        producer = self._producer
+        if producer is None:
+            producer = self._connect()
+            self.is_refused = True
         for ring in rings:
             self._declare(ring.queue, producer)
         with cast("AbstractContextManager[object]", producer.batch()):  # type: ignore[attr-defined]  # newer than the stubs
@@ -266,15 +272,6 @@ class _Line:
                     correlation_id=ring.job_id,
                     delivery_mode=2,
                 )
-
-    def is_answered(self) -> bool:
-        """Tell whether the broker takes a connection."""
-        try:
-            self._connect()
-        except Exception:  # noqa: BLE001 -- whatever it is, it is an outage
-            self.hang_up()
-            return False
-        return True
 
     def stay_alive(self) -> None:
         """Keep an idle connection's heartbeat going; hang up if it is dead."""

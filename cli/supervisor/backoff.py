@@ -7,8 +7,8 @@ FIRST_SECONDS: Final = 0.2
 LONGEST_SECONDS: Final = 10.0
 LONG_LIFE_SECONDS: Final = 30.0
 """After so long a life a death counts as the first."""
-SHORT_LIFE_SECONDS: Final = 5.0
-"""A child that lives shorter was never at work."""
+SHORT_LIFE_SECONDS: Final = 15.0
+"""A child that lives shorter was never at work: a busy machine takes seconds to find that a module fails."""
 TELLING: Final = 3
 """After so many short lives in a row it is time to tell somebody why."""
 TELL_AGAIN: Final = 10

@@ -56,6 +56,14 @@ class CommandLine:
                     return child
         return None
 
+    def worker(self) -> psutil.Process | None:
+        """The process of a worker that runs handlers; its parent is its companion."""
+        found = self.child("holdfast.workers.app")
+        with contextlib.suppress(psutil.NoSuchProcess):
+            below = found.children() if found is not None else []
+            return below[0] if below else found
+        return None
+
     def until_said(self, text: str, *, timeout_seconds: float = END_SECONDS) -> None:
         """Wait until it has printed a text; fail at once when it ends without."""
 

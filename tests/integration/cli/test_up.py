@@ -93,7 +93,7 @@ def test_a_killed_worker_comes_back_and_the_work_goes_on(folder):
             return '"state": "running"' in _holdfast(folder, "job", job_id, "--json").stdout
 
         until(is_running, timeout_seconds=20, what="the job to run")
-        up.child("celery").kill()
+        up.worker().kill()
         up.until_said("worker-1 was killed by SIGKILL")
         up.until_said("worker-1 runs again")
 
@@ -151,11 +151,11 @@ def test_changed_code_is_taken_up(folder):
     """With --reload the workers run the new code as soon as a file of the task modules has changed."""
     with _up(folder, "--reload") as up:
         up.until_said(READY)
-        before = up.child("celery").pid
+        before = up.worker().pid
         (folder / "mine.py").write_text(MODULE.replace("return 1", "return 20"))
         up.until_said("mine.py changed")
         until(
-            lambda: (child := up.child("celery")) and child.pid != before,
+            lambda: (child := up.worker()) and child.pid != before,
             timeout_seconds=30,
             what="a new worker",
         )
@@ -167,7 +167,7 @@ def test_each_worker_has_its_own_probe(folder):
     """Several workers share the work, and none the other's probe port or heartbeat file."""
     with _up(folder, "--workers", "2", "--slots", "7") as up:
         up.until_said("workers 2/2 up", timeout_seconds=60)
-        workers = [child for child in up.children() if "celery" in " ".join(child.cmdline())]
+        workers = [child for child in up.children() if "holdfast.workers.app" in " ".join(child.cmdline())]
         files = {child.environ()["HOLDFAST_PROBE_HEARTBEAT_FILE"] for child in workers}
         assert 2 == len(files)
         assert {"7"} == {child.environ()["HOLDFAST_WORKER_SLOTS"] for child in workers}

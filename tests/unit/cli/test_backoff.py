@@ -35,4 +35,4 @@ def test_three_short_lives_are_worth_telling_once():
 
 def test_deaths_at_work_are_not_a_failing_start():
     """A child that is killed again and again after some work is not reported as failing."""
-    assert not _deaths(6.0, 6.0, 6.0, 6.0).is_failing
+    assert not _deaths(16.0, 16.0, 16.0, 16.0).is_failing
