@@ -7,6 +7,7 @@ CANDIDATES := $(if $(filter file,$(origin PYTHON)),$(PYTHON) python3.12 python3.
 VENV   ?= .venv
 FOLDER ?=
 SEED   ?=
+SEEDS  ?= 20000
 BIN    := $(VENV)/bin
 # Python compiles what it imports; compiling everything at once would double the time of the set-up.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet install --no-compile
@@ -20,14 +21,14 @@ RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all fuzz check bench lock clean
+.PHONY: help run test test-all fuzz simulate check bench lock clean
 
 help:  ## print this list
 	@echo "Holdfast: async jobs that are not lost, on Celery."
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 	@echo
-	@echo "Options: PYTHON=python3.12 (makes the environment), FOLDER=path (for make run)"
+	@echo "Options: PYTHON=python3.12 (makes the environment), FOLDER=path (for make run), SEEDS=number (for make simulate)"
 
 run: $(RUN_READY)  ## summarise FOLDER's documents as real jobs on an embedded platform
 	$(RUN_DEMO)
@@ -40,6 +41,9 @@ test-all: $(DEV_READY)  ## run every test; needs RabbitMQ and Chromium, and a sk
 
 fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through RabbitMQ; SEED=n repeats a run
 	FUZZ_SEED="$(SEED)" $(BIN)/pytest -s -m "slow and (rabbitmq or not rabbitmq)" tests/integration/workers/test_fuzz.py
+
+simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; some tens of minutes
+	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS)
 
 check: $(DEV_READY) .types/holdfast  ## format, lint, strict types, import contracts, docstring coverage
 	$(BIN)/ruff format --check .
