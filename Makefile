@@ -44,6 +44,7 @@ fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through
 
 simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; some tens of minutes
 	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS)
+	$(BIN)/pytest -m hunt tests/simulation
 
 check: $(DEV_READY) .types/holdfast  ## format, lint, strict types, import contracts, docstring coverage
 	$(BIN)/ruff format --check .

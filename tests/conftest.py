@@ -88,8 +88,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs more than pip brings, unless it was asked for by name or for all."""
+    """Leave out what needs more than pip brings, unless it was asked for by name or for all.
+
+    The long hunts of the simulation have a target of their own and are no part of any other run.
+    """
     wanted = str(config.option.markexpr)
+    if "hunt" not in wanted:
+        hunts = [item for item in items if item.get_closest_marker("hunt")]
+        config.hook.pytest_deselected(items=hunts)
+        items[:] = [item for item in items if item not in hunts]
     for marker in OPT_IN_MARKERS:
         if REQUIRE_ALL or marker in wanted:
             continue

@@ -14,7 +14,8 @@ from holdfast.workers import gate
 MOST_SEEDS = 1000
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.hunt
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [mutant.name for mutant in MUTANTS])
 def test_every_weaker_protocol_is_caught(name):
     """Production with one rule taken away breaks a promise within a thousand seeds."""

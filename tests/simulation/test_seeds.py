@@ -1,4 +1,4 @@
-"""Some hundreds of seeds with every `make test`; `make simulate` plays twenty thousand."""
+"""A few seeds with every `make test`; `make simulate` hunts with thousands, and with the mutants."""
 
 import subprocess
 import sys
@@ -21,7 +21,8 @@ def database():
     return Database()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.hunt
+@pytest.mark.timeout(1800)
 def test_no_seed_breaks_a_promise_and_no_cell_is_empty():
     """Whatever crashes at whichever transition: one owner, one end, no job forgotten."""
     hunt = [sys.executable, "-m", "holdfast.tests.simulation.hunt", "--seeds", str(SEEDS), "--processes", "2"]
