@@ -10,6 +10,7 @@ from holdfast.cli.doctor.broker import look_at_broker
 from holdfast.cli.doctor.database import look_at_database
 from holdfast.cli.doctor.verdict import Level
 from holdfast.ledger import upgrade
+from holdfast.ledger.revision import HEAD
 from holdfast.settings import Settings
 from holdfast.tests.support.servers import RedisServer, a_password
 
@@ -56,7 +57,7 @@ def test_a_ledger_that_works():
     upgrade.migrate(Settings().ledger_config())
     verdict = found(look_at_database(Settings()), "database")
     assert Level.OK == verdict.level
-    assert "revision 0001" in verdict.found
+    assert f"revision {HEAD}" in verdict.found
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(0, Level.OK), (90, Level.WARNING), (-90, Level.WARNING)])

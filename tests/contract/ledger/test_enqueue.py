@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from holdfast.jobs.clock import SystemClock
-from holdfast.jobs.errors import InvalidArguments, LedgerError
+from holdfast.jobs.errors import IllegalTransition, InvalidArguments, LedgerError
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger import LedgerConfig, connect, enqueueing
@@ -246,7 +246,7 @@ def test_adopt_meets_a_job_of_ours(ledger):
 
 
 def test_refuse(ledger):
-    """A message that may not run answers under its id as quarantined."""
+    """A message that may not run answers under its id as quarantined; it has no arguments to run with."""
     job = a_new_job()
     assert "adopted" == ledger.refuse(job, QuarantineReason.INVALID_PAYLOAD, "chords are not taken", "d1")
     found = ledger.job(job.id)
@@ -255,4 +255,5 @@ def test_refuse(ledger):
         found.reason,
         found.detail,
     )
-    assert JobState.AVAILABLE == ledger.requeue(job.id).state
+    with pytest.raises(IllegalTransition, match="Replay the message"):
+        ledger.requeue(job.id)
