@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from holdfast.tests.support.waiting import until
 from holdfast.tests.support.worker import WorkerServer
 
 DONE = JobState.COMPLETED
-LONG_LEASE = {"lease_seconds": 60.0, "beat_seconds": 5.0}
-"""With these nothing is taken back unless a death was proved."""
+LONG_LEASE = {"lease_seconds": 300.0, "beat_seconds": 60.0}
+"""With these only the companion can say in time that its worker died: others look once a minute."""
 
 
 def started(folder: Path, name: str) -> list[str]:
@@ -64,13 +63,11 @@ def test_a_worker_that_is_stuck_is_killed_with_its_stacks_and_its_jobs_run_again
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_death_is_told_at_once_and_by_its_name(embedded: Platform, tmp_path: Path, number: signal.Signals):
-    """With a lease of a minute the jobs of a worker that died run again within seconds."""
+    """With a lease of five minutes the jobs of a worker that died run again within seconds."""
     dying = embedded.worker(worker_slots=4, **LONG_LEASE)
     heir = embedded.worker(worker_slots=4, **LONG_LEASE)
     crash = sample_tasks.crash.enqueue_sync(str(tmp_path), int(number))
-    began = time.monotonic()
-    assert "survived" == crash.result_sync(timeout_seconds=15)
-    assert time.monotonic() - began < LONG_LEASE["lease_seconds"] / 4
+    assert "survived" == crash.result_sync(timeout_seconds=30)
     dead = until(lambda: next((w for w in (dying, heir) if not w.is_running), None), what="a death")
     until(lambda: "worker_died" in dead.log, what="the last word")
     assert number.name in dead.log
