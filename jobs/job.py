@@ -50,6 +50,8 @@ class NewJob:
     hard_timeout_seconds: float | None = None
     trace: str | None = None
     """W3C trace parent of the caller, if there is one."""
+    cohort: int | None = None
+    """1: run it alone in a process of its own. None: in a worker, with all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,10 @@ class Job:
     hard_timeout_seconds: float | None = None
     trace: str | None = None
     key: str | None = None
+    cohort: int | None = None
+    """Runs in an isolated process, with at most so many jobs; None: in a worker, with all others (B11)."""
+    crashes: int = 0
+    """Processes that died while this job was suspected of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class Attempt:
     started_at: datetime
     ended_at: datetime | None = None
     outcome: str | None = None
-    """`completed`, `retry`, `snooze`, `park`, `cancel`, `quarantine`, `handed_back`, `lost`."""
+    """`completed`, `retry`, `snooze`, `park`, `cancel`, `quarantine`, `handed_back`, `lost`, `crashed`."""
     failure: Failure | None = None
     late: str | None = None
     """An outcome that came after the lease was lost: shown, never applied."""
@@ -147,6 +153,14 @@ class Without:
 
     tasks: frozenset[str] = frozenset()
     jobs: frozenset[JobId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A wish for jobs that run in an isolated process, and for no others (B11)."""
+
+    least_cohort: int = 1
+    """Only jobs that may share their process with so many, themselves counted."""
 
 
 NO_EXCEPTION: Final = Without()

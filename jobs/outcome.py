@@ -1,4 +1,4 @@
-"""What an attempt came to: one of six values. Nothing else ends an attempt."""
+"""What an attempt came to: one of seven values. Nothing else ends an attempt."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,4 +59,20 @@ class Quarantine:
     failure: Failure | None = None
 
 
-Outcome = Completed | Retry | Snooze | Park | Cancel | Quarantine
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process that ran the attempt died with it. Gives the attempt back.
+
+    The job is quarantined as poison when it was alone at such a death for the second time.
+    """
+
+    failure: Failure
+    """How the process died, for people; a death is not the handler's failure."""
+    cohort: int | None = None
+    """Run on in an isolated process with at most so many jobs, this one counted. None: the death proves
+    nothing, and the job runs where it did before."""
+    is_alone: bool = False
+    """Nothing else ran in the process that died, so the job was its death."""
+
+
+Outcome = Completed | Retry | Snooze | Park | Cancel | Quarantine | Crashed

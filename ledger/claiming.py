@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 
 from holdfast.jobs.errors import LeaseLost
 from holdfast.jobs.ids import LeaseToken, WorkerId
-from holdfast.jobs.job import NO_EXCEPTION, Claim, ClaimRequest, Without
+from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import packed, packed_with_ids
@@ -44,6 +44,7 @@ class Claiming:
         default_attempt_seconds: float,
         hard_limits: Mapping[str, float],
         without: Without = NO_EXCEPTION,
+        apart: Apart | None = None,
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction."""
         if not requests:
@@ -56,7 +57,17 @@ class Claiming:
             claim.DEFAULT_SECONDS: bounded_seconds(default_attempt_seconds),
             claim.GRACE_SECONDS: self._grace_seconds,
         }
-        work = _Work(self._transactions, worker_id, requests, queues, parameters, without=without)
+        if apart is not None:
+            parameters[claim.LEAST_COHORT] = apart.least_cohort
+        work = _Work(
+            self._transactions,
+            worker_id,
+            requests,
+            queues,
+            parameters,
+            without=without,
+            is_apart=apart is not None,
+        )
         try:
             granted = self._transactions.write(work.claim, doing="claim", tells_data=True)
         except DataRefused:
@@ -106,7 +117,9 @@ class _Work:
         parameters: dict[str, Any],
         *,
         without: Without,
+        is_apart: bool,
     ) -> None:
+        self._is_apart = is_apart
         self._transactions = transactions
         self._worker_id = worker_id
         self._named = {request.token: request for request in requests if request.job_id is not None}
@@ -135,9 +148,14 @@ class _Work:
             return []
         tasks, jobs = sorted(self._without.tasks), sorted(self._without.jobs)
         statement = claim.next_available(
-            self._worker_id, self._queues, spares_tasks=bool(tasks), spares_jobs=bool(jobs)
+            self._worker_id,
+            self._queues,
+            apart=self._is_apart,
+            spares_tasks=bool(tasks),
+            spares_jobs=bool(jobs),
         )
-        values = {claim.LIMIT: len(tokens) + len(named), claim.SPARED_TASKS: tasks, claim.SPARED_JOBS: jobs}
+        spared = {claim.SPARED_TASKS: tasks, claim.SPARED_JOBS: jobs}
+        values = {**self._parameters, **spared, claim.LIMIT: len(tokens) + len(named)}
         found = self._transactions.run(connection, statement, values)
         wanted = {wish["id"] for wish in named}
         free = [job_id for job_id in found.scalars() if job_id not in wanted]
@@ -159,7 +177,7 @@ class _Work:
             batch = packed_with_ids(layer)
             if len(layer) > 1 and self._transactions.is_postgresql:
                 self._transactions.run(connection, claim.lock(), batch)
-            statement = claim.claim(self._worker_id)
+            statement = claim.claim(self._worker_id, apart=self._is_apart)
             taken += self._transactions.run(connection, statement, {**batch, **self._parameters}).all()
         if taken:
             attempts = packed([_attempt(row) for row in taken])

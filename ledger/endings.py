@@ -9,7 +9,7 @@ from holdfast.jobs.failure import LONGEST_MESSAGE, LONGEST_TRACEBACK, Failure, s
 from holdfast.jobs.ids import JobId, LeaseToken
 from holdfast.jobs.job import Settlement
 from holdfast.jobs.lease import Lease
-from holdfast.jobs.outcome import Cancel, Completed, Outcome, Park, Quarantine, Retry, Snooze
+from holdfast.jobs.outcome import Cancel, Completed, Crashed, Outcome, Park, Quarantine, Retry, Snooze
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger.batch import is_storable
 from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_NAME
@@ -17,6 +17,7 @@ from holdfast.ledger.types import bounded_seconds, instant_text
 
 LOST: Final = "lost"
 OVERRAN: Final = "overran"
+CRASHED: Final = "crashed"
 LONGEST_LATE: Final = 16_000
 
 # The word in the attempt's row for what was asked, when the job's state does not say otherwise.
@@ -35,7 +36,8 @@ class Ending:
     job_id: JobId
     token: LeaseToken
     kind: str
-    """`complete`, `retry`, `snooze`, `park`, `cancel`, `quarantine`, `hand_back`, `lost`, `overran`."""
+    """`complete`, `retry`, `snooze`, `park`, `cancel`, `quarantine`, `hand_back`, `lost`, `overran`,
+    `crashed`."""
     row: dict[str, Any]
 
     @property
@@ -58,7 +60,7 @@ class Ending:
         """Return the name of the verb for the history, given what became of the job."""
         if state in _FINAL_WORDS:
             return _FINAL_WORDS[state]
-        if self.kind in {LOST, OVERRAN}:
+        if self.kind in {LOST, OVERRAN, CRASHED}:
             return Move.RESCUE.value
         if self.kind == Move.PARK.value and state is JobState.AVAILABLE:
             return Move.WAKE.value
@@ -122,6 +124,8 @@ def ending(
         "delay": 0.0,
         "until": None,
         "seen": None,
+        "cohort": None,
+        "alone": 0,
         **fields,
     }
     return Ending(job_id, token, kind, row)
@@ -176,6 +180,14 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
             return {"kind": "park", "seen": wake_seq, "detail": detail}
         case Cancel(reason):
             return {"kind": "cancel", "detail": reason}
+        case Crashed(failure, cohort, is_alone):
+            return {
+                "kind": LOST if cohort is None else CRASHED,
+                "cohort": cohort,
+                "alone": int(is_alone),
+                "failure": failure_text(failure),
+                "detail": failure.message,
+            }
         case Quarantine(reason, failure):
             return {
                 "kind": "quarantine",

@@ -245,6 +245,7 @@ def _row(job: NewJob) -> dict[str, Any]:
         "key": job.key,
         "soft_timeout_seconds": _seconds_or_none(job.soft_timeout_seconds),
         "hard_timeout_seconds": _seconds_or_none(job.hard_timeout_seconds),
+        "cohort": job.cohort,
         "run_at": None if job.run_at is None else instant_text(job.run_at),
         "delay": bounded_seconds(job.delay_seconds),
         "deadline_at": None if job.deadline_at is None else instant_text(job.deadline_at),

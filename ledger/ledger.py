@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from holdfast.jobs.ids import JobId, WorkerId
 from holdfast.jobs.job import (
     NO_EXCEPTION,
+    Apart,
     Attempt,
     Claim,
     ClaimRequest,
@@ -206,11 +207,12 @@ class Ledger:
         default_attempt_seconds: float,
         hard_limits: Mapping[str, float],
         without: Without = NO_EXCEPTION,
+        apart: Apart | None = None,
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction; the others are absent from the answer.
 
-        `queues` and `without` are for the requests without a job id. `hard_limits` are seconds by
-        task; a job's own limit wins. Repeat it with the same tokens when the reply was lost: it
+        `queues` and `without` are for the requests without a job id. `apart` asks for jobs that run in
+        isolated processes; without it none is granted. `hard_limits` are seconds by task; a job's own wins. Repeat it with the same tokens when the reply was lost: it
         returns what runs under them. Raises LeaseLost if the worker is dead: stop everything.
         """
         return self._claiming.claim(
@@ -220,6 +222,7 @@ class Ledger:
             default_attempt_seconds=default_attempt_seconds,
             hard_limits=hard_limits,
             without=without,
+            apart=apart,
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:

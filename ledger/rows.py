@@ -79,6 +79,8 @@ def job(row: AnyRow) -> Job:
             hard_timeout_seconds=_maybe_number(row.hard_timeout_seconds),
             trace=row.trace,
             key=row.key,
+            cohort=None if row.cohort is None else int(row.cohort),
+            crashes=int(row.crashes),
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise BadRow(job_id=str(row.id), detail=str(error)[:200]) from error

@@ -131,6 +131,11 @@ jobs: Final = Table(
     # The broker's epoch at the last ring; empty: not rung yet.
     Column("ring_epoch", String(LONGEST_NAME), nullable=False),
     Column("no_offer_since", Instant),
+    # How many jobs may share its isolated process, itself counted; NULL: it runs in a worker (B11).
+    Column("cohort", Integer),
+    # Deaths of processes that it was suspected of, and those where nothing else ran there.
+    Column("crashes", Integer, nullable=False, server_default="0"),
+    Column("deaths_alone", Integer, nullable=False, server_default="0"),
     CheckConstraint(_one_of("state", JobState), name="state"),
     CheckConstraint(or_(column("reason").is_(None), _one_of("reason", QuarantineReason)), name="reason"),
     CheckConstraint(_same(_is(JobState.QUARANTINED), _filled("reason")), name="reason_says_why"),
@@ -143,9 +148,11 @@ jobs: Final = Table(
     CheckConstraint(column("priority").between(HIGHEST_PRIORITY, LOWEST_PRIORITY), name="priority"),
     CheckConstraint(func.length(column("id")).between(1, LONGEST_JOB_ID), name="id_size"),
     CheckConstraint(column("generation").between(1, LARGEST_COUNT), name="generation"),
+    CheckConstraint(column("cohort").between(1, LARGEST_COUNT), name="cohort"),
     *_counters(
         "attempt", "claims", "losses", "wake_seq", "moments", "fence_incarnation", "fence_counter", "rings"
     ),
+    *_counters("crashes", "deaths_alone"),
     # Characters, never more than bytes; the codec holds the limit in bytes.
     *_texts(LARGEST_BYTES, "arguments", "result", "failure", "progress"),
     *_texts(LONGEST_NAME, "task", "version", "queue", "tenant", "principal", "worker_id", "lease_token"),
@@ -167,6 +174,14 @@ def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
 _state: Final = jobs.c.state
 Index(
     "ix_jobs_claim", jobs.c.queue, jobs.c.priority, jobs.c.run_at, jobs.c.id, **_where(_state == "available")
+)
+Index(
+    "ix_jobs_apart",
+    jobs.c.queue,
+    jobs.c.priority,
+    jobs.c.run_at,
+    jobs.c.id,
+    **_where(and_(_state == "available", jobs.c.cohort.is_not(None))),
 )
 Index("ix_jobs_ring", jobs.c.ring_epoch, jobs.c.next_ring_at, **_where(_state == "available"))
 Index("ix_jobs_stage", jobs.c.run_at, **_where(_state == "scheduled"))

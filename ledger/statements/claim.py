@@ -34,6 +34,7 @@ DEFAULT_SECONDS: Final = "default_seconds"
 LIMIT: Final = "most"
 SPARED_TASKS: Final = "spared_tasks"
 SPARED_JOBS: Final = "spared_jobs"
+LEAST_COHORT: Final = "least_cohort"
 
 
 @lru_cache(maxsize=64)
@@ -56,12 +57,18 @@ def by_token(worker_id: str) -> Select[*tuple[Any, ...]]:
 
 @lru_cache(maxsize=64)
 def next_available(
-    worker_id: str, queues: tuple[str, ...], *, spares_tasks: bool = False, spares_jobs: bool = False
+    worker_id: str,
+    queues: tuple[str, ...],
+    *,
+    apart: bool = False,
+    spares_tasks: bool = False,
+    spares_jobs: bool = False,
 ) -> Select[*tuple[Any, ...]]:
     """Lock the next claimable jobs of the queues: by priority, then due time, then id.
 
     One small scan of the partial index per queue; rows that another claimer
     is taking are passed over, and so are the tasks and jobs to be spared.
+    `apart` looks among those that run in isolated processes, and only there.
     """
     limit = bindparam(LIMIT, type_=Integer())
     spared: list[ColumnElement[bool]] = []
@@ -71,7 +78,7 @@ def next_available(
         spared.append(jobs.c.id.not_in(bindparam(SPARED_JOBS, expanding=True, type_=String())))
     heads = [
         select(jobs.c.id, jobs.c.priority, jobs.c.run_at)
-        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), _may_run(worker_id), *spared)
+        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), _may_run(worker_id, apart=apart), *spared)
         .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
@@ -91,7 +98,7 @@ def lock() -> Select[*tuple[Any, ...]]:
 
 
 @lru_cache(maxsize=64)
-def claim(worker_id: str) -> Update:
+def claim(worker_id: str, *, apart: bool = False) -> Update:
     """Give each claimable job of a batch to the worker, under the batch's tokens.
 
     A token serves one claim: a repeated request cannot take a job a second time.
@@ -123,7 +130,7 @@ def claim(worker_id: str) -> Update:
             jobs.c.id == rows.text("id"),
             is_named(jobs.c.id),
             is_still(JobState.AVAILABLE),
-            _may_run(worker_id),
+            _may_run(worker_id, apart=apart),
             ~used,
         )
         .returning(*jobs.c)
@@ -158,12 +165,17 @@ def start_attempts() -> Insert:
     )
 
 
-def _may_run(worker_id: str) -> ColumnElement[bool]:
+def _may_run(worker_id: str, *, apart: bool) -> ColumnElement[bool]:
     paused = exists().where(queue_pauses.c.queue == jobs.c.queue)
     offered = exists().where(
         offers.c.worker_id == worker_id, offers.c.task == jobs.c.task, offers.c.version == jobs.c.version
     )
+    cohort = jobs.c.cohort
+    # A partial index serves only the one that says IS NOT NULL in so many words.
+    least = bindparam(LEAST_COHORT, type_=Integer())
+    is_here = and_(cohort.is_not(None), cohort >= least) if apart else cohort.is_(None)
     return and_(
+        is_here,
         jobs.c.cancel_requested_at.is_(None),
         jobs.c.ends_at > Now(),
         ~paused,

@@ -48,7 +48,10 @@ def stage() -> Update:
 
 @lru_cache(maxsize=64)
 def ringing(epoch: str | None, limit: int) -> Select[*tuple[Any, ...]]:
-    """Lock available jobs whose ring is due, or was sent in another epoch of the broker (B10)."""
+    """Lock available jobs whose ring is due, or was sent in another epoch of the broker (B10).
+
+    No ring calls for a job that runs in an isolated process: workers with room there look for it.
+    """
     due_now = jobs.c.next_ring_at <= Now()
     last = jobs.c.ring_epoch
     never = last == literal("", String)
@@ -64,7 +67,7 @@ def ringing(epoch: str | None, limit: int) -> Select[*tuple[Any, ...]]:
     parts = [
         _locked(
             select(jobs.c.id, jobs.c.next_ring_at)
-            .where(in_state(JobState.AVAILABLE), arm)
+            .where(in_state(JobState.AVAILABLE), jobs.c.cohort.is_(None), arm)
             .order_by(jobs.c.next_ring_at)
             .limit(limit)
         ).cte(f"part_{index}")

@@ -34,14 +34,18 @@ MOST_CLAIMS: Final = 1000
 """Claims of one generation; what gives its attempts back cannot go on for ever (B25)."""
 MOST_LOSSES: Final = 20
 """Losses in a row without a settlement between them (B11)."""
+MOST_DEATHS_ALONE: Final = 2
+"""Processes that died by a job that was alone in them, before it is quarantined as poison (B11)."""
 
 THE_JOB: Final = "the_job"
 THE_TOKEN: Final = "the_token"  # noqa: S105  the name of a parameter
 PROGRESS: Final = "new_progress"
 SECONDS: Final = "seconds"
 
-_GIVES_BACK: Final = ("snooze", "park", "hand_back", "lost")
-_NOT_FINAL: Final = ("retry", "snooze", "park", "hand_back", "lost", "overran")
+_GIVES_BACK: Final = ("snooze", "park", "hand_back", "lost", "crashed")
+_NOT_FINAL: Final = ("retry", "snooze", "park", "hand_back", "lost", "overran", "crashed")
+_LOSSES: Final = ("lost", "overran", "crashed")
+_PEACEFUL: Final = ("complete", "retry", "snooze", "park", "cancel", "quarantine")
 
 
 @cache
@@ -56,7 +60,8 @@ def settle() -> Update:
 
     A pending cancel beats every outcome that is not final (B19); what would
     miss its end, or was claimed too often, is quarantined (B25); a job that was
-    woken since it decided to park becomes available instead (B14).
+    woken since it decided to park becomes available instead (B14). A job that
+    was suspected of a process's death is cleared by its first peaceful end (B11).
     """
     rows = Batch()
     verdict = _Verdict(rows)
@@ -76,7 +81,10 @@ def settle() -> Update:
         .values(
             **columns,
             attempt=jobs.c.attempt - case((gives_back, 1), else_=0),
-            losses=case((verdict.is_kind("lost", "overran"), jobs.c.losses + 1), else_=0),
+            losses=case((verdict.is_kind(*_LOSSES), jobs.c.losses + 1), else_=0),
+            cohort=verdict.cohort,
+            crashes=jobs.c.crashes + case((verdict.is_kind("crashed"), 1), else_=0),
+            deaths_alone=jobs.c.deaths_alone + case((verdict.is_alone, 1), else_=0),
         )
         .where(is_named(jobs.c.id), fenced(rows.text("id"), rows.text("token")))
         .returning(*MOVED)
@@ -219,7 +227,9 @@ class _Verdict:
             (rows.text("until").is_not(None), at_least_now), else_=now_plus(rows.number("delay"))
         )
         self._cancels = and_(self.is_kind(*_NOT_FINAL), jobs.c.cancel_requested_at.is_not(None))
-        self._lost_too_often = and_(self.is_kind("lost", "overran"), jobs.c.losses + 1 >= MOST_LOSSES)
+        self._lost_too_often = and_(self.is_kind(*_LOSSES), jobs.c.losses + 1 >= MOST_LOSSES)
+        self.is_alone = and_(self.is_kind("crashed"), rows.integer("alone") == 1)
+        self._is_poison = and_(self.is_alone, jobs.c.deaths_alone + 1 >= MOST_DEATHS_ALONE)
         gives_back_too_often = self.is_kind("retry", "snooze", "park", "hand_back")
         self._claimed_too_often = and_(gives_back_too_often, jobs.c.claims >= MOST_CLAIMS)
         self._too_late = and_(self.is_kind("retry", "snooze"), self.next_run_at >= jobs.c.ends_at)
@@ -235,6 +245,7 @@ class _Verdict:
             (self.is_kind("quarantine"), named("quarantined")),
             (self.is_kind("cancel"), named("cancelled")),
             (self._cancels, named("cancelled")),
+            (self._is_poison, named("quarantined")),
             (self._lost_too_often, named("quarantined")),
             (self._claimed_too_often, named("quarantined")),
             (self._too_late, named("quarantined")),
@@ -247,9 +258,20 @@ class _Verdict:
     def reason(self) -> ColumnElement[Any]:
         return case(
             (self.is_kind("quarantine"), self._rows.text("reason")),
+            (self._is_poison, named(QuarantineReason.POISON.value)),
             (self._lost_too_often, named(QuarantineReason.LOST_REPEATEDLY.value)),
             (self._claimed_too_often, named(QuarantineReason.ATTEMPTS_EXHAUSTED.value)),
             (self._too_late, named(QuarantineReason.DEADLINE.value)),
+        )
+
+    @property
+    def cohort(self) -> ColumnElement[Any]:
+        # Isolated tasks were never suspected; a second suspicion, or a death of its own, is not forgotten.
+        was_only_near = and_(jobs.c.crashes == 1, jobs.c.deaths_alone == 0)
+        return case(
+            (self.is_kind("crashed"), self._rows.integer("cohort")),
+            (and_(self.is_kind(*_PEACEFUL), was_only_near), null()),
+            else_=jobs.c.cohort,
         )
 
     @property
@@ -258,6 +280,7 @@ class _Verdict:
         asked = self._rows.text("detail")
         return case(
             (or_(self._cancels, self.is_kind("cancel")), coalesce(jobs.c.cancel_reason, asked)),
+            (self._is_poison, cast("process after process died that ran nothing else", Text)),
             (self._lost_too_often, cast(f"its worker was lost {MOST_LOSSES} times in a row", Text)),
             (self._claimed_too_often, cast(f"claimed {MOST_CLAIMS} times without an end", Text)),
             (self._too_late, cast("would miss the deadline by ", Text) + over + cast(" s", Text)),

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.functions import coalesce
 
-from holdfast.jobs.state import FINAL_STATES, JobState
+from holdfast.jobs.state import FINAL_STATES, JobState, QuarantineReason
 from holdfast.ledger.schema import jobs, queue_pauses
 from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, named
 from holdfast.ledger.types import Now, now_plus
@@ -55,6 +55,10 @@ def requeue(job_id: str, total_age_seconds: float) -> Update:
             attempt=0,
             claims=0,
             losses=0,
+            # What was put aside as poison begins alone; nothing else remembers.
+            cohort=case((jobs.c.reason == named(QuarantineReason.POISON.value), 1), else_=jobs.c.cohort),
+            crashes=0,
+            deaths_alone=0,
             cancel_requested_at=None,
             cancel_reason=None,
             deadline_at=None,

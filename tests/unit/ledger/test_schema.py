@@ -108,6 +108,8 @@ def _takes(connection, fields) -> bool:
                 "attempt",
                 "claims",
                 "losses",
+                "crashes",
+                "deaths_alone",
                 "wake_seq",
                 "moments",
                 "fence_incarnation",
