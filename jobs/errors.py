@@ -37,6 +37,7 @@ The docstring of a class is its message; `code` is stable and stands in
     │  ├─ BulkheadFull
     │  └─ BudgetExhausted
     ├─ AttemptTimeout
+    ├─ ProcessDied
     └─ AccessError
        ├─ Unauthenticated
        └─ Forbidden
@@ -283,6 +284,13 @@ class AttemptTimeout(PlatformError):
     """The attempt ran longer than it may."""
 
     code = "attempt_timeout"
+
+
+class ProcessDied(PlatformError):
+    """The process that ran the attempt died."""
+
+    code = "process_died"
+    hint = "See `holdfast job ID`: it says how, and with how much memory."
 
 
 class AccessError(PlatformError):

@@ -218,6 +218,25 @@ class WorkerDied(Event):
     how: str
     peak_mb: float
     """The most memory that it held at once (resident set)."""
+    is_out_of_memory: bool = False
+    """The kernel killed it for want of memory."""
+    suspects: int = 0
+    """Jobs that may have been its death, and run in isolated processes from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedProcessDied(Event):
+    """An isolated process died with the jobs that ran in it; the worker lives on."""
+
+    level: ClassVar[Level] = "error"
+    how: str
+    """The signal, or the exit code."""
+    peak_mb: float
+    """The most memory that it held at once (resident set)."""
+    is_out_of_memory: bool
+    """The kernel killed it for want of memory."""
+    jobs: int
+    """How many jobs ran in it."""
 
 
 @dataclass(frozen=True, slots=True)

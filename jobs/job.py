@@ -207,6 +207,18 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """A job that ran when its worker died."""
+
+    job_id: JobId
+    token: LeaseToken
+    seconds: float
+    """How long it had run, by the database's clock."""
+    said: str = ""
+    """The text of its last report of progress."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ring:
     """A doorbell to be rung: names a job, carries nothing else."""
 
@@ -225,6 +237,8 @@ class Offer:
     queue: str
     schema: str = field(repr=False, default="{}")
     """JSON schema of the arguments, as text."""
+    isolated: bool = False
+    """Each of its jobs runs in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from holdfast.jobs.job import (
     Enqueued,
     Held,
     Job,
+    LeftBehind,
     Leftover,
     NewJob,
     Offer,
@@ -211,9 +212,10 @@ class Ledger:
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction; the others are absent from the answer.
 
-        `queues` and `without` are for the requests without a job id. `apart` asks for jobs that run in
-        isolated processes; without it none is granted. `hard_limits` are seconds by task; a job's own wins. Repeat it with the same tokens when the reply was lost: it
-        returns what runs under them. Raises LeaseLost if the worker is dead: stop everything.
+        `queues` and `without` are for the requests without a job id; `apart` asks for jobs that run in
+        isolated processes, and without it none is granted. `hard_limits` are seconds by task; a job's
+        own limit wins. Repeat it with the same tokens when the reply was lost: it returns what runs under
+        them. Raises LeaseLost if the worker is dead: stop everything.
         """
         return self._claiming.claim(
             worker_id,
@@ -249,6 +251,10 @@ class Ledger:
     def held(self, worker_id: WorkerId) -> list[Held]:
         """Return the running jobs that the ledger counts as a worker's (B1)."""
         return self._settling.held(worker_id)
+
+    def left_behind(self, worker_id: WorkerId) -> list[LeftBehind]:
+        """Return what a dead worker ran, for those who ask why it died (B11)."""
+        return self._settling.left_behind(worker_id)
 
     def prolong(self, leases: Sequence[Lease], seconds: float) -> None:
         """Move the ends of attempts to `seconds` from now, where they are earlier and still ours (B17)."""

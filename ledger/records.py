@@ -36,6 +36,13 @@ class OfferRow:
     queue: str
     schema: str
     """JSON schema of the arguments, as text."""
+    isolated: bool = False
+    """Each of its jobs runs in a process of its own."""
+
+    @property
+    def cohort(self) -> int | None:
+        """How many of its jobs may share a process of their own; None: they run in the worker."""
+        return 1 if self.isolated else None
 
 
 @dataclass(frozen=True, slots=True)

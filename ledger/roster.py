@@ -41,6 +41,7 @@ class Roster:
                 "version": offer.version,
                 "queue": offer.queue,
                 "schema": offer.schema,
+                "isolated": int(offer.isolated),
             }
             for offer in offers
         ]

@@ -12,7 +12,7 @@ from holdfast.jobs import codec
 from holdfast.jobs.errors import JobError, LedgerError
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.ids import JobId, LeaseToken, WorkerId
-from holdfast.jobs.job import Attempt, Job, Leftover, Progress, WorkerRow
+from holdfast.jobs.job import Attempt, Job, LeftBehind, Leftover, Progress, WorkerRow
 from holdfast.jobs.lease import Fence, Lease
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger.records import JobMoment, OfferRow, QueueCount, QueuedMessage
@@ -164,6 +164,7 @@ def offer(row: AnyRow) -> OfferRow:
         version=row.version,
         queue=row.queue,
         schema=row.schema,
+        isolated=bool(row.isolated),
     )
 
 
@@ -230,6 +231,17 @@ def failure(text: str | None) -> Failure | None:
     except (JobError, KeyError, TypeError) as error:
         return Failure(type=UNREADABLE, message=f"the ledger's text is no failure: {error}"[:200])
     return Failure(type=UNREADABLE, message="the ledger's text is no failure")
+
+
+def left_behind(row: AnyRow) -> LeftBehind:
+    """Read what a worker left behind; a report that cannot be read is no report."""
+    said = _progress(row.progress)
+    return LeftBehind(
+        job_id=JobId(row.id),
+        token=LeaseToken(row.lease_token),
+        seconds=max(0.0, float(row.seconds or 0.0)),
+        said=said.text if said is not None else "",
+    )
 
 
 def _progress(text: str | None) -> Progress | None:

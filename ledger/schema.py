@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     and_,
     column,
+    false,
     func,
     or_,
 )
@@ -283,6 +284,7 @@ offers: Final = Table(
     Column("version", String(LONGEST_NAME), primary_key=True),
     Column("queue", String(LONGEST_NAME), nullable=False),
     Column("schema", Text, nullable=False),
+    Column("isolated", Boolean, nullable=False, server_default=false()),
     Index("ix_offers_task_version", "task", "version"),
 )
 

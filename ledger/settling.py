@@ -11,10 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from holdfast.jobs import codec
 from holdfast.jobs.errors import LeaseLost
 from holdfast.jobs.ids import JobId, LeaseToken, WorkerId
-from holdfast.jobs.job import Held, Progress, Settled, Settlement
+from holdfast.jobs.job import Held, LeftBehind, Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.jobs.state import JobState
-from holdfast.ledger import endings, moments
+from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import chunked, packed, packed_with_ids
 from holdfast.ledger.endings import Ending
 from holdfast.ledger.statements import settle
@@ -86,11 +86,11 @@ class Settling:
         """
         ended: Ended = []
         for layer in _layers(batch):
-            rows = packed_with_ids([one.row for one in layer])
+            packed_rows = packed_with_ids([one.row for one in layer])
             if len(layer) > 1 and self._transactions.is_postgresql:
-                self._transactions.run(connection, settle.lock(), rows)
+                self._transactions.run(connection, settle.lock(), packed_rows)
             asked = {str(one.job_id): one for one in layer}
-            moved = self._transactions.run(connection, settle.settle(), rows).all()
+            moved = self._transactions.run(connection, settle.settle(), packed_rows).all()
             ended += [(asked[row.id], row) for row in moved]
         if ended:
             self._transactions.run(
@@ -102,11 +102,19 @@ class Settling:
 
     def held(self, worker_id: WorkerId) -> list[Held]:
         """Read what the ledger counts as a worker's."""
-        rows = self._transactions.read(
+        found = self._transactions.read(
             lambda connection: self._transactions.run(connection, settle.held(worker_id)).all(),
             doing="read held jobs",
         )
-        return [Held(JobId(row.id), LeaseToken(row.lease_token), bool(row.cancels)) for row in rows]
+        return [Held(JobId(row.id), LeaseToken(row.lease_token), bool(row.cancels)) for row in found]
+
+    def left_behind(self, worker_id: WorkerId) -> list[LeftBehind]:
+        """Read what a dead worker ran."""
+        found = self._transactions.read(
+            lambda connection: self._transactions.run(connection, settle.left_behind(worker_id)).all(),
+            doing="read what a worker left behind",
+        )
+        return [rows.left_behind(row) for row in found]
 
     def prolong(self, leases: Sequence[Lease], seconds: float) -> None:
         """Move the ends of running attempts, each under its token."""
@@ -121,11 +129,11 @@ class Settling:
     def owns(self, leases: Sequence[Lease]) -> list[bool]:
         """Ask by token which leases still hold."""
         wanted = packed_with_ids([{"id": lease.job_id, "token": lease.token} for lease in leases])
-        rows = self._transactions.read(
+        found = self._transactions.read(
             lambda connection: self._transactions.run(connection, settle.owned(), wanted).all(),
             doing="ask for leases",
         )
-        ours = {(row.id, row.lease_token) for row in rows}
+        ours = {(row.id, row.lease_token) for row in found}
         return [(lease.job_id, lease.token) in ours for lease in leases]
 
     def progress(self, lease: Lease, progress: Progress) -> bool:
@@ -223,7 +231,7 @@ def _fence(lease: Lease) -> dict[str, Any]:
 
 def _late_rows(settlements: Sequence[Settlement]) -> list[dict[str, Any]]:
     # One row for each attempt: a statement may not touch a row twice.
-    rows = {
+    late = {
         (one.lease.job_id, one.lease.token): {
             "id": one.lease.job_id,
             "token": one.lease.token,
@@ -235,4 +243,4 @@ def _late_rows(settlements: Sequence[Settlement]) -> list[dict[str, Any]]:
         }
         for one in settlements
     }
-    return [rows[key] for key in sorted(rows)]
+    return [late[key] for key in sorted(late)]

@@ -235,7 +235,10 @@ class Client:
     def _jobs(self, spec: TaskSpec, texts: Sequence[str], options: Options) -> list[NewJob]:
         limit = self._arguments_largest_bytes
         return [
-            new_job(spec.name, spec.version, spec.queue, text, options, largest_bytes=limit) for text in texts
+            new_job(
+                spec.name, spec.version, spec.queue, text, options, largest_bytes=limit, cohort=spec.cohort
+            )
+            for text in texts
         ]
 
     def _jobs_by_name(self, task: str, calls: Sequence[Call], options: Options) -> list[NewJob]:
@@ -243,7 +246,8 @@ class Client:
         texts = [by_name.bind_by_schema(offer, _named(task, call)) for call in calls]
         limit = self._arguments_largest_bytes
         return [
-            new_job(task, offer.version, offer.queue, text, options, largest_bytes=limit) for text in texts
+            new_job(task, offer.version, offer.queue, text, options, largest_bytes=limit, cohort=offer.cohort)
+            for text in texts
         ]
 
     def _handles(self, written: Sequence[Enqueued], codec: ResultCodec | None) -> list[Handle[Any]]:

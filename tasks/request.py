@@ -7,7 +7,14 @@ from holdfast.tasks.options import Options
 
 
 def new_job(
-    task: str, version: str, queue: str, arguments: str, options: Options, *, largest_bytes: int
+    task: str,
+    version: str,
+    queue: str,
+    arguments: str,
+    options: Options,
+    *,
+    largest_bytes: int,
+    cohort: int | None = None,
 ) -> NewJob:
     """Put a call and its options together. `arguments` is JSON text that has been checked.
 
@@ -32,4 +39,5 @@ def new_job(
         soft_timeout_seconds=options.soft_timeout_seconds,
         hard_timeout_seconds=options.hard_timeout_seconds,
         trace=options.trace,
+        cohort=cohort,
     )

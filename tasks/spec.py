@@ -28,6 +28,10 @@ class TaskSpec:
     """The handler is cancelled after this; None leaves it to the settings."""
     hard_timeout_seconds: float | None
     """The attempt ends after this, whatever the handler does; None leaves it to the settings."""
+    isolated: bool
+    """True: each attempt has a process to itself, which can be killed."""
+    memory_mb: int | None
+    """The most memory (its data, in MB) of that process; None leaves it to the settings."""
     adopt: bool | None
     """Whether plain Celery producers may start it; None leaves it to the settings."""
     signature: Arguments
@@ -35,6 +39,12 @@ class TaskSpec:
     doc: str
     """The first paragraph of the handler's docstring."""
 
+    @property
+    def cohort(self) -> int | None:
+        """How many jobs of this task may share a process of their own; None: they run in the worker."""
+        return 1 if self.isolated else None
+
     def offer(self) -> Offer:
         """Return what a worker publishes of this task."""
-        return Offer(task=self.name, version=self.version, queue=self.queue, schema=self.signature.schema())
+        schema = self.signature.schema()
+        return Offer(self.name, self.version, self.queue, schema=schema, isolated=self.isolated)

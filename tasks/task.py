@@ -26,6 +26,8 @@ R = TypeVar("R")
 Handler = Callable[..., Any]
 
 DEFAULT_RETRY: Final = RetryPolicy()
+LEAST_MEMORY_MB: Final = 256
+"""Less would not hold the interpreter with the modules of a worker."""
 
 
 class Decorator(Protocol):
@@ -60,6 +62,8 @@ def task(
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
     hard_timeout_seconds: float | None = None,
+    isolated: bool = False,
+    memory_mb: int | None = None,
     adopt: bool | None = None,
     registry: Registry = process_registry,
 ) -> Decorator: ...
@@ -73,6 +77,8 @@ def task(
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
     hard_timeout_seconds: float | None = None,
+    isolated: bool = False,
+    memory_mb: int | None = None,
     adopt: bool | None = None,
     registry: Registry = process_registry,
 ) -> Any:
@@ -85,6 +91,10 @@ def task(
     Celery producers start the task (None: as the settings say). The retry
     policy defaults to five attempts; limits that are None are the settings' own
     (HOLDFAST_SOFT_TIMEOUT_SECONDS, HOLDFAST_HARD_TIMEOUT_SECONDS).
+
+    `isolated=True` gives each attempt a process to itself: for work that keeps
+    the CPU, that may crash its process, or that must be killed at its hard
+    limit whatever it does. `memory_mb` caps that process (at least 256 MB).
 
     Raises InvalidTask: the handler cannot be called from JSON, or its name is taken.
     """
@@ -99,6 +109,8 @@ def task(
                 retry=retry,
                 soft_timeout_seconds=soft_timeout_seconds,
                 hard_timeout_seconds=hard_timeout_seconds,
+                isolated=isolated,
+                memory_mb=memory_mb,
                 adopt=adopt,
             )
         )
@@ -117,11 +129,14 @@ def read_spec(
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
     hard_timeout_seconds: float | None = None,
+    isolated: bool = False,
+    memory_mb: int | None = None,
     adopt: bool | None = None,
 ) -> TaskSpec:
     """Read what is to be known of a handler. Raises InvalidTask."""
     full_name = task_name(handler, name)
     _check_limits(full_name, soft_timeout_seconds, hard_timeout_seconds)
+    _check_memory(full_name, memory_mb, is_isolated=isolated)
     if not is_queue(queue):
         raise InvalidTask(detail=f"{full_name}: {queue!r:.100} is no queue name: {QUEUE_RULE}")
     hints = _hints(handler, full_name)
@@ -136,6 +151,8 @@ def read_spec(
         retry=retry,
         soft_timeout_seconds=soft_timeout_seconds,
         hard_timeout_seconds=hard_timeout_seconds,
+        isolated=isolated,
+        memory_mb=memory_mb,
         adopt=adopt,
         signature=Arguments.of(handler, hints, task=full_name, skip=int(takes_context)),
         result=ResultCodec.of(hints, task=full_name),
@@ -180,3 +197,14 @@ def _check_limits(name: str, soft_seconds: float | None, hard_seconds: float | N
         raise InvalidTask(
             detail=f"{name}: soft_timeout_seconds is {soft_seconds}, not from 0 to the hard {most}"
         )
+
+
+def _check_memory(name: str, memory_mb: int | None, *, is_isolated: bool) -> None:
+    if memory_mb is None:
+        return
+    if not is_isolated:
+        raise InvalidTask(
+            detail=f"{name}: memory_mb caps a process of its own", hint="Add isolated=True to the task."
+        )
+    if memory_mb < LEAST_MEMORY_MB:
+        raise InvalidTask(detail=f"{name}: memory_mb is {memory_mb}, and must be at least {LEAST_MEMORY_MB}")

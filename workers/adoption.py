@@ -93,6 +93,7 @@ def read(
         version=spec.version,
         queue=spec.queue,
         principal=PRINCIPAL,
+        cohort=spec.cohort,
         **options,
     )
     return Adoptable(job, digest)

@@ -20,7 +20,7 @@ from celery.worker import state as worker_state
 
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Settled
-from holdfast.jobs.outcome import Cancel, Completed, Outcome, Park, Quarantine, Retry, Snooze
+from holdfast.jobs.outcome import Cancel, Completed, Crashed, Outcome, Park, Quarantine, Retry, Snooze
 from holdfast.workers.attempt import RunningAttempt
 
 _requests: ContextVar[tuple[Context, ...]] = ContextVar("holdfast_requests", default=())
@@ -169,7 +169,7 @@ class CeleryView:
         match result:
             case Completed():
                 signals.task_success.send(sender=task, result=None)
-            case Retry(failure=failure):
+            case Retry(failure=failure) | Crashed(failure=failure):
                 signals.task_retry.send(
                     sender=task, request=task.request, reason=failure.message, einfo=_einfo(failure)
                 )
@@ -234,7 +234,7 @@ def _event(result: Outcome | None, settled: Settled | None, seconds: float) -> t
             return "task-failed", {"exception": f"{kind}()", "traceback": ""}
         case Cancel():
             return "task-revoked", {"terminated": True, "signum": None, "expired": False}
-        case Retry(failure=failure):
+        case Retry(failure=failure) | Crashed(failure=failure):
             return "task-retried", {"exception": f"{failure.type}()", "traceback": ""}
         case Snooze():
             return "task-retried", {"exception": "Snooze()", "traceback": ""}

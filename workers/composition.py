@@ -35,15 +35,18 @@ from holdfast.workers.celery_view import RequestStack
 from holdfast.workers.companion.beat import Companion
 from holdfast.workers.companion.introduction import LifeTerms
 from holdfast.workers.companion.link import link_of_this_process
+from holdfast.workers.companion.seats import Seats
 from holdfast.workers.config import WorkerConfig
 from holdfast.workers.decompression import bound_decompression
 from holdfast.workers.forwarding import forwarder
 from holdfast.workers.intake import Adopter, Intake
+from holdfast.workers.isolated.lane import Lane
 from holdfast.workers.leaving import leave_for_certain
 from holdfast.workers.node import HoldfastWorker
+from holdfast.workers.outfit import Outfit
 from holdfast.workers.probes import MetricsPage, Probes
 from holdfast.workers.redis_channel import GuardedChannel
-from holdfast.workers.runtime import Outfit, Runtime
+from holdfast.workers.runtime import Runtime
 from holdfast.workers.runtime_vitals import RuntimeVitals
 from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
 from holdfast.workers.services.leader import Leadership
@@ -84,6 +87,10 @@ class HoldfastApp(Celery):
     def handlers_ledger(self) -> Ledger:
         """The same ledger for what handlers do: their waits for locks and connections hold up no claim."""
         return connect(self.settings.ledger_config("holdfast-handlers"))
+
+    def set_up_logging(self) -> None:
+        """Log as a worker does; for processes that Celery does not start."""
+        _set_up_logging(self.settings)
 
     def make_runtime(self, *, slots: int, hostname: str) -> Runtime:
         """Put one worker process together; called by the pool when a worker starts."""
@@ -177,6 +184,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             companion=_companion(settings, hostname),
             beats=_beats(settings),
             handlers=app.handlers_ledger,
+            lane=_lane(settings, events, clock),
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
@@ -238,7 +246,18 @@ def _companion(settings: Settings, name: str) -> Companion | None:
         log_level=settings.log_level,
         ledger=settings.ledger_config(),
     )
-    return Companion(link, terms)
+    return Companion(link, terms, Seats(link.page))
+
+
+def _lane(settings: Settings, events: Events, clock: SystemClock) -> Lane | None:
+    if not settings.worker_isolated_processes:
+        return None
+    return Lane(
+        processes=settings.worker_isolated_processes,
+        memory_mb=settings.worker_isolated_memory_mb,
+        events=events,
+        monotonic=clock.monotonic,
+    )
 
 
 def _intake(app: HoldfastApp, adopter: Adopter) -> Intake:

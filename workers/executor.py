@@ -7,36 +7,44 @@ in exactly one settlement, one hand-back, or a lost lease.
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from holdfast.jobs import outcome
 from holdfast.jobs.clock import Clock, random_fraction
 from holdfast.jobs.codec import LARGEST_BYTES
-from holdfast.jobs.errors import AttemptTimeout, LeaseLost, LedgerError, UnknownTask
+from holdfast.jobs.errors import LeaseLost, LedgerError, UnknownTask
 from holdfast.jobs.events import (
     Events,
     HandlerAbandoned,
     JobClaimed,
     JobHandedBack,
-    JobSettled,
-    LeaseWasLost,
     ServiceFailed,
 )
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Settled, Settlement
+from holdfast.jobs.lease import Lease
 from holdfast.jobs.outcome import Completed, Outcome, Quarantine
 from holdfast.jobs.signals import Signal
-from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.jobs.state import QuarantineReason
 from holdfast.resilience.decision import decide
 from holdfast.tasks.context import ContextPort, TaskContext
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.limits import DEFAULT_LIMITS, Limits
+from holdfast.workers.marks import Marks, NoMarks
 from holdfast.workers.threads import DaemonThreads
-from holdfast.workers.writer import LedgerWriter
+from holdfast.workers.verdicts import (
+    HandedBack,
+    Lost,
+    Verdict,
+    as_written,
+    lease_was_lost,
+    settled_event,
+    timed_out,
+)
 
 _LONGEST_ERROR: Final = 500
 _LEAVING_SECONDS: Final = 10.0
@@ -56,14 +64,28 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Handed:
-    """The handler ended because of a drain: the job goes to another worker."""
+class Writer(Protocol):
+    """Where the ends of attempts are written."""
+
+    async def settle(self, settlement: Settlement) -> Settled:
+        """Write the end of an attempt. Waits through an outage of the ledger."""
+        ...
+
+    async def hand_back(self, lease: Lease, why: str) -> Settled:
+        """Give a job back unfinished."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """The lease is gone: nothing is written."""
+class Isolation(Protocol):
+    """Where jobs run that may be the death of their process."""
+
+    async def run(self, attempt: RunningAttempt, *, hard_seconds: float, memory_mb: int | None) -> Verdict:
+        """Run an attempt to its end. Raises Stopped: its process was killed because of it."""
+        ...
+
+
+class Stopped(Exception):
+    """The attempt's process was killed by this worker, because of this attempt."""
 
 
 class _HandlerExit(Exception):
@@ -87,7 +109,7 @@ class Executor:
         self,
         *,
         registry: Registry,
-        writer: LedgerWriter,
+        writer: Writer,
         threads: DaemonThreads,
         port: ContextPort,
         events: Events,
@@ -96,6 +118,8 @@ class Executor:
         on_abandoned: Callable[[RunningAttempt, Coroutine[Any, Any, None]], object],
         limits: Limits = DEFAULT_LIMITS,
         result_largest_bytes: int = LARGEST_BYTES,
+        marks: Marks | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
         """Run with these collaborators.
 
@@ -112,6 +136,8 @@ class Executor:
         self._on_abandoned = on_abandoned
         self._limits = limits
         self._result_largest_bytes = result_largest_bytes
+        self._marks = marks or NoMarks()
+        self._isolation = isolation
 
     async def run(self, attempt: RunningAttempt) -> None:
         """Carry one claimed attempt to its end."""
@@ -131,7 +157,7 @@ class Executor:
         than ten seconds from now.
         """
         spec = self._spec(attempt)
-        error = _timed_out(attempt, self._limits.hard(attempt.claim.job, spec), None)
+        error = timed_out(attempt, self._limits.hard(attempt.claim.job, spec), None)
         verdict = decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
         if isinstance(verdict, outcome.Retry):
             verdict = replace(verdict, delay_seconds=max(verdict.delay_seconds, _LEAVING_SECONDS))
@@ -159,16 +185,16 @@ class Executor:
             verdict = _judge_value(abandoned.spec, value, self._result_largest_bytes)
         await self._end(attempt, verdict)
 
-    async def _end(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> None:
+    async def _end(self, attempt: RunningAttempt, verdict: Verdict) -> None:
         attempt.is_settling = True
         try:
             settled = await self._write(attempt, verdict)
         except Exception as error:  # noqa: BLE001 -- an outcome that cannot be written would be due again for ever
             verdict = Quarantine(QuarantineReason.INVALID_RESULT, Failure.of(error))
             settled = await self._write(attempt, verdict)
-        self._announce_end(attempt, _as_written(verdict, settled), settled)
+        self._announce_end(attempt, as_written(verdict, settled), settled)
 
-    async def _write(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> Settled | None:
+    async def _write(self, attempt: RunningAttempt, verdict: Verdict) -> Settled | None:
         try:
             return await self._settle(attempt, verdict)
         except LedgerError as error:
@@ -176,7 +202,7 @@ class Executor:
             self._events.emit(ServiceFailed(service="executor", error=str(error)[:_LONGEST_ERROR]))
             return None
 
-    async def _judge(self, attempt: RunningAttempt) -> "Outcome | _Handed | _Lost":
+    async def _judge(self, attempt: RunningAttempt) -> Verdict:
         job = attempt.claim.job
         try:
             spec = self._spec(attempt)
@@ -185,6 +211,8 @@ class Executor:
         if job.attempt > spec.retry.max_attempts:
             # Attempts that were taken back past their end are spent, and no decision counted them.
             return Quarantine(QuarantineReason.ATTEMPTS_EXHAUSTED, job.failure)
+        if self._isolation is not None and (spec.isolated or job.cohort is not None):
+            return await self._run_apart(self._isolation, attempt, spec)
         try:
             arguments = spec.signature.load(job.arguments)
         except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too
@@ -196,8 +224,23 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 -- the one place where every end of a handler is judged
             return self._judge_error(attempt, spec, error)
         if attempt.interrupted is Interrupt.LEASE_LOST:
-            return _Lost()
+            return Lost()
         return _judge_value(spec, value, self._result_largest_bytes)
+
+    async def _run_apart(self, isolation: Isolation, attempt: RunningAttempt, spec: TaskSpec) -> Verdict:
+        job, hard = attempt.claim.job, self._limits.hard(attempt.claim.job, spec)
+        try:
+            return await isolation.run(attempt, hard_seconds=hard, memory_mb=spec.memory_mb)
+        except Stopped:
+            match attempt.interrupted:
+                case Interrupt.LEASE_LOST:
+                    return Lost()
+                case Interrupt.CANCEL:
+                    return outcome.Cancel(reason="cancelled while it ran")
+                case Interrupt.DRAIN:
+                    return HandedBack()
+                case _:
+                    return decide(job, timed_out(attempt, hard, None), spec.retry, jitter=random_fraction())
 
     def _spec(self, attempt: RunningAttempt) -> TaskSpec:
         return self._registry.require(attempt.claim.job.task).spec
@@ -249,7 +292,8 @@ class Executor:
             except (SystemExit, KeyboardInterrupt) as error:
                 raise _HandlerExit(repr(error)) from error
 
-        inner = asyncio.get_running_loop().create_task(body(), name=attempt.lease.job_id)
+        marked = self._marks.on_loop(attempt.lease.token, body())
+        inner = asyncio.get_running_loop().create_task(marked, name=attempt.lease.job_id)
         attempt.watch(inner.cancel)
         return inner
 
@@ -264,17 +308,15 @@ class Executor:
                 raise RuntimeError("the handler raised StopIteration") from error
 
         context = contextvars.copy_context()
-        inner = self._threads.submit(body)
+        inner = self._threads.submit(self._marks.on_thread(attempt.lease.token, body))
         # Ends only a call that has not begun: a running thread cannot be cancelled, it is fenced out.
         attempt.watch(inner.cancel)
         return asyncio.wrap_future(inner)
 
-    def _judge_error(
-        self, attempt: RunningAttempt, spec: TaskSpec, error: BaseException
-    ) -> "Outcome | _Handed | _Lost":
+    def _judge_error(self, attempt: RunningAttempt, spec: TaskSpec, error: BaseException) -> Verdict:
         why = attempt.interrupted
         if why is Interrupt.LEASE_LOST or isinstance(error, LeaseLost):
-            return _Lost()
+            return Lost()
         if isinstance(error, _HandlerExit) and error.__cause__ is not None:
             error = error.__cause__
         # A thread cannot be interrupted: what its handler raised is the handler's own.
@@ -283,23 +325,23 @@ class Executor:
             if why is Interrupt.CANCEL:
                 return outcome.Cancel(reason="cancelled while it ran")
             if why is Interrupt.DRAIN:
-                return _Handed()
+                return HandedBack()
             limit = self._limits.soft(attempt.claim.job, spec) or self._limits.hard(attempt.claim.job, spec)
-            error = _timed_out(attempt, limit, error)
+            error = timed_out(attempt, limit, error)
         try:
             return decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
         except Exception as fault:  # noqa: BLE001 -- its own text may be what fails
             failure = Failure(type=type(error).__qualname__, message=f"cannot be described: {fault!r}")
             return Quarantine(QuarantineReason.PERMANENT, failure)
 
-    async def _settle(self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost") -> Settled | None:
+    async def _settle(self, attempt: RunningAttempt, verdict: Verdict) -> Settled | None:
         lease = attempt.lease
         if attempt.settled is not None:
             return attempt.settled
         match verdict:
-            case _Lost():
+            case Lost():
                 return None
-            case _Handed():
+            case HandedBack():
                 settled = await asyncio.shield(self._writer.hand_back(lease, "drain"))
             case _:
                 settled = await asyncio.shield(self._writer.settle(Settlement(lease, verdict)))
@@ -320,23 +362,17 @@ class Executor:
         )
         self._watcher.started(attempt)
 
-    def _announce_end(
-        self, attempt: RunningAttempt, verdict: "Outcome | _Handed | _Lost", settled: Settled | None
-    ) -> None:
-        job, lease = attempt.claim.job, attempt.lease
+    def _announce_end(self, attempt: RunningAttempt, verdict: Verdict, settled: Settled | None) -> None:
+        job = attempt.claim.job
         seconds = self._clock.monotonic() - attempt.started_at
-        result = None if isinstance(verdict, (_Handed, _Lost)) else verdict
+        result = None if isinstance(verdict, (HandedBack, Lost)) else verdict
         if settled is None:
             if attempt.interrupted is not Interrupt.LEASE_LOST:
-                self._events.emit(
-                    LeaseWasLost(
-                        job_id=job.id, task=job.task, queue=job.queue, attempt=lease.attempt, where="settle"
-                    )
-                )
+                self._events.emit(lease_was_lost(attempt, "settle"))
         elif result is None:
             self._events.emit(JobHandedBack(job_id=job.id, task=job.task, queue=job.queue, why="drain"))
         else:
-            self._events.emit(_settled_event(attempt, result, settled, seconds))
+            self._events.emit(settled_event(attempt, result, settled, seconds))
         self._watcher.ended(attempt, result, settled, seconds)
 
 
@@ -345,47 +381,3 @@ def _judge_value(spec: TaskSpec, value: object, largest_bytes: int) -> Outcome:
         return Completed(spec.result.encode(value, largest_bytes=largest_bytes))
     except BaseException as error:  # noqa: BLE001 -- a result's own serializer may raise anything
         return Quarantine(QuarantineReason.INVALID_RESULT, Failure.of(error))
-
-
-def _as_written(verdict: "Outcome | _Handed | _Lost", settled: Settled | None) -> "Outcome | _Handed | _Lost":
-    """Name the end that the ledger wrote, where that is not the one that was asked for."""
-    if settled is None:
-        return _Lost()
-    match settled.state:
-        case JobState.COMPLETED if not isinstance(verdict, Completed):
-            # Completed inside the handler's own transaction; whatever came after it does not count.
-            return Completed("null")
-        case JobState.CANCELLED if not isinstance(verdict, outcome.Cancel):
-            # A cancel was pending, and beats every outcome that is not final (B19).
-            return outcome.Cancel(reason="cancelled while it ran")
-        case JobState.QUARANTINED if not isinstance(verdict, Quarantine):
-            # The database refused the result, or another try would miss the end; the row says which.
-            is_result = isinstance(verdict, Completed)
-            reason = QuarantineReason.INVALID_RESULT if is_result else QuarantineReason.DEADLINE
-            return Quarantine(reason, getattr(verdict, "failure", None))
-        case _:
-            return verdict
-
-
-def _timed_out(attempt: RunningAttempt, limit_seconds: float, error: BaseException | None) -> AttemptTimeout:
-    timeout = AttemptTimeout(job_id=attempt.lease.job_id, detail=f"stopped after {limit_seconds:g} s")
-    timeout.__cause__ = error
-    return timeout
-
-
-def _settled_event(attempt: RunningAttempt, result: Outcome, settled: Settled, seconds: float) -> JobSettled:
-    job = attempt.claim.job
-    failure: Failure | None = getattr(result, "failure", None)
-    reason = result.reason if isinstance(result, Quarantine) else ""
-    state = settled.state or JobState.RUNNING
-    return JobSettled(
-        job_id=job.id,
-        task=job.task,
-        queue=job.queue,
-        outcome=type(result).__name__.lower(),
-        state=state.value,
-        attempt=attempt.lease.attempt,
-        seconds=seconds,
-        reason=str(reason),
-        error_type=failure.type if failure is not None else "",
-    )

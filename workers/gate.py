@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from holdfast.jobs.clock import Clock, random_fraction
 from holdfast.jobs.errors import LeaseLost, LedgerError
-from holdfast.jobs.events import Events, LeaseWasLost, RingDropped, ServiceFailed
+from holdfast.jobs.events import Events, RingDropped, ServiceFailed
 from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
-from holdfast.jobs.job import NO_EXCEPTION, Claim, ClaimRequest, Without
+from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
 from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
 from holdfast.workers.tickets import RingTicket
+from holdfast.workers.verdicts import lease_was_lost
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
 MOST_CLAIMED_AT_ONCE: Final = 64
@@ -24,17 +26,6 @@ STALE_RING_SECONDS: Final = 60.0
 _LONGEST_ERROR: Final = 500
 
 Run = Callable[[RunningAttempt], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Threaded:
-    """The tasks that run on threads, and how many threads they share."""
-
-    tasks: frozenset[str] = frozenset()
-    threads: int = 1
-
-
-NOTHING_THREADED: Final = Threaded()
 T = TypeVar("T")
 
 
@@ -57,6 +48,7 @@ class Gate:
         on_room: Callable[[bool], object],
         on_stuffed: Callable[[], object] = lambda: None,
         threaded: Threaded = NOTHING_THREADED,
+        isolated: Isolated = NOTHING_ISOLATED,
     ) -> None:
         """Make a gate of `slots` jobs; `on_room` is told when it becomes full and when it has room again.
 
@@ -77,6 +69,9 @@ class Gate:
         self._on_room = on_room
         self._on_stuffed = on_stuffed
         self._threaded = threaded
+        self._isolated = isolated
+        self._apart: set[JobId] = set()
+        self._wishes: list[tuple[Apart, int]] = []
         self._incoming: deque[RingTicket] = deque()
         self._waiting: deque[RingTicket] = deque()
         self._claiming: list[ClaimRequest] = []
@@ -96,15 +91,13 @@ class Gate:
     @property
     def free(self) -> int:
         """Tell how many slots are free; may be read from any thread."""
-        return 0 if self.remnants else self.slots - len(self.running) - len(self._claiming)
+        taken = len(self.running) - len(self._apart) + len(self._claiming)
+        return 0 if self.remnants else self.slots - taken
 
     @property
     def free_threads(self) -> int:
         """Tell how many more jobs may run on threads."""
         return self._threaded.threads - len(self._on_threads)
-
-    def _is_threaded(self, task: str) -> bool:
-        return task in self._threaded.tasks
 
     def has_room(self) -> bool:
         """Tell whether another ring is wanted; read by the consumer on the hub's thread."""
@@ -166,17 +159,30 @@ class Gate:
             # Before any other claim: what it was granted holds slots already.
             requests, tickets = self._in_doubt
             self._in_doubt = None
+        elif self._wishes:
+            apart, most = self._wishes.pop(0)
+            self._begin_claim([ClaimRequest(new_lease_token()) for _ in range(most)], [], apart=apart)
+            return
         else:
             tickets = self._next_tickets()
             requests = [ClaimRequest(ticket.token, ticket.job_id) for ticket in tickets]
         if requests:
             self._begin_claim(requests, tickets)
 
+    def look_apart(self) -> None:
+        """Claim what there is room for in isolated processes; called when there may be some."""
+        self._wishes = [] if self.is_closed or self.remnants else self._isolated.wishes()
+        self._pump()
+
     def _begin_claim(
-        self, requests: list[ClaimRequest], tickets: list[RingTicket], without: Without = NO_EXCEPTION
+        self,
+        requests: list[ClaimRequest],
+        tickets: list[RingTicket],
+        without: Without = NO_EXCEPTION,
+        apart: Apart | None = None,
     ) -> "asyncio.Task[list[Claim]]":
         self._claiming = requests
-        claim = self._spawn(self._claim(requests, tickets, without))
+        claim = self._spawn(self._claim(requests, tickets, without, apart))
         self._claims.add(claim)
         claim.add_done_callback(self._claims.discard)
         return claim
@@ -195,19 +201,28 @@ class Gate:
             if ticket.job_id in self.running or ticket.job_id in fresh:
                 ticket.ack()
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="already here"))
-            elif self._is_threaded(ticket.task) and threads <= 0:
+            elif ticket.task in self._isolated.tasks:
+                # It says only that there is something to look for; any worker with room does.
+                ticket.ack()
+                self._soon(self.look_apart)
+            elif self._threaded.has(ticket.task) and threads <= 0:
                 kept.append(ticket)
             else:
-                threads -= self._is_threaded(ticket.task)
+                threads -= self._threaded.has(ticket.task)
                 fresh[ticket.job_id] = ticket
         self._waiting.extendleft(reversed(kept))
         return list(fresh.values())
 
     async def _claim(
-        self, requests: list[ClaimRequest], tickets: list[RingTicket], without: Without
+        self,
+        requests: list[ClaimRequest],
+        tickets: list[RingTicket],
+        without: Without,
+        apart: Apart | None,
     ) -> list[Claim]:
         try:
-            claims = await self._writer.claim(requests, replace(self._terms(), without=without))
+            terms = replace(self._terms(), without=without, apart=apart)
+            claims = await self._writer.claim(requests, terms)
         except LedgerError:
             # Perhaps it was committed: asked again with the same tokens when the ledger is back.
             self._in_doubt = (requests, tickets)
@@ -229,7 +244,10 @@ class Gate:
         finally:
             self._claiming = []
         self._tell_room()
-        if self._waiting:
+        if apart is not None and claims:
+            # When they have found their places, there may be room for more.
+            self._soon(self.look_apart)
+        elif self._waiting or self._wishes:
             self._pump()
         return claims
 
@@ -244,15 +262,16 @@ class Gate:
                 # The claim was under way when the drain began.
                 attempt.interrupt(Interrupt.DRAIN)
             self.running[claim.lease.job_id] = attempt
-            if self._is_threaded(claim.job.task):
+            if claim.job.cohort is not None:
+                self._apart.add(claim.lease.job_id)
+            elif self._threaded.has(claim.job.task):
                 self._on_threads.add(claim.lease.job_id)
-            execution = self._spawn(self._execute(attempt))
-            self._executions.add(execution)
+            self._executions.add(execution := self._spawn(self._execute(attempt)))
             execution.add_done_callback(self._executions.discard)
-        claimed = {claim.lease.job_id for claim in claims}
+        granted = {claim.lease.job_id for claim in claims}
         for ticket in tickets:
             ticket.ack()
-            if ticket.job_id not in claimed:
+            if ticket.job_id not in granted:
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="not available here"))
 
     async def _execute(self, attempt: RunningAttempt) -> None:
@@ -266,6 +285,7 @@ class Gate:
     def _let_go(self, job_id: JobId) -> None:
         self.running.pop(job_id, None)
         self._on_threads.discard(job_id)
+        self._apart.discard(job_id)
 
     async def _give_back(self, claim: Claim) -> None:
         # If this fails, the reconciliation finds a row that nobody holds.
@@ -279,7 +299,7 @@ class Gate:
             if self.free <= 0 and self._waiting:
                 self._on_stuffed()
                 self._requeue_all()
-            self._pump()
+            self.look_apart()
             self._requeue_threaded()
             while self._is_quiet():
                 wanted = self._wanted()
@@ -293,7 +313,7 @@ class Gate:
             return
         waiting, self._waiting = self._waiting, deque[RingTicket]()
         for ticket in waiting:
-            if self._is_threaded(ticket.task):
+            if self._threaded.has(ticket.task):
                 ticket.requeue()
             else:
                 self._waiting.append(ticket)
@@ -314,9 +334,8 @@ class Gate:
         return self._clock.monotonic() - self._last_ring_at >= QUIET_SECONDS
 
     def _give_up_stale_rings(self) -> None:
-        now = self._clock.monotonic()
         stale: list[RingTicket] = []
-        while self._waiting and now - self._waiting[0].received_at >= STALE_RING_SECONDS:
+        while self._waiting and self._clock.monotonic() - self._waiting[0].received_at >= STALE_RING_SECONDS:
             stale.append(self._waiting.popleft())
         if stale:
             self._spawn(self._ring_again(stale))
@@ -336,6 +355,10 @@ class Gate:
         if is_full != self._was_full:
             self._was_full = is_full
             self._on_room(not is_full)
+
+    def _soon(self, work: Callable[[], object]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon(work)
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         if self._loop is None:
@@ -373,10 +396,5 @@ class Gate:
 
     def lose(self, attempt: RunningAttempt, where: str) -> None:
         """Cancel a handler whose lease is not ours any more."""
-        job = attempt.claim.job
-        self._events.emit(
-            LeaseWasLost(
-                job_id=job.id, task=job.task, queue=job.queue, attempt=attempt.lease.attempt, where=where
-            )
-        )
+        self._events.emit(lease_was_lost(attempt, where))
         attempt.interrupt(Interrupt.LEASE_LOST)

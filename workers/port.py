@@ -2,13 +2,24 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Protocol, TypeVar
 
 from holdfast.jobs.errors import LeaseLost, LedgerUnavailable
 from holdfast.jobs.job import Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
 from holdfast.tasks.outbox import AsyncSession, Connection, Session
-from holdfast.workers.writer import LedgerWriter
+
+T = TypeVar("T")
+
+
+class Calls(Protocol):
+    """Runs a verb of the ledger away from the event loop."""
+
+    async def call(self, verb: Callable[[Ledger], T]) -> T:
+        """Run it; raises what it raises."""
+        ...
+
 
 Note = Callable[[Lease, Settled], object]
 
@@ -16,7 +27,7 @@ Note = Callable[[Lease, Settled], object]
 class WorkerPort:
     """Implements `tasks.context.ContextPort` over the worker's ledger and writer."""
 
-    def __init__(self, ledger: Ledger, writer: LedgerWriter, *, note: Note) -> None:
+    def __init__(self, ledger: Ledger, writer: Calls, *, note: Note) -> None:
         """Write through these; `note` hears that an attempt was settled inside its own transaction."""
         self._ledger = ledger
         self._writer = writer

@@ -5,37 +5,32 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from celery import Celery
-
-from holdfast.jobs.clock import Clock
 from holdfast.jobs.errors import JobNotFound, LedgerError
-from holdfast.jobs.events import Events, WorkerDraining, WorkerStarted, WorkerStopped
+from holdfast.jobs.events import WorkerDraining, WorkerStarted, WorkerStopped
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
 from holdfast.jobs.job import Settled
 from holdfast.jobs.lease import Lease
-from holdfast.ledger import Ledger
 from holdfast.ledger.records import NewWorker
-from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.registry import Registry
+from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import BeatCalls, Heartbeat
 from holdfast.workers.celery_view import CeleryView
 from holdfast.workers.census import birth_of_self
-from holdfast.workers.companion.beat import Companion, CompanionBeat
+from holdfast.workers.companion.beat import CompanionBeat
 from holdfast.workers.config import WorkerConfig
 from holdfast.workers.executor import Executor
-from holdfast.workers.gate import Gate, Threaded
+from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
-from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.leases import LeaseKeeper
 from holdfast.workers.limits import Limits
 from holdfast.workers.loop import LoopThread
+from holdfast.workers.outfit import Outfit
+from holdfast.workers.placement import Isolated, Threaded
 from holdfast.workers.port import WorkerPort
-from holdfast.workers.probes import Probes
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.strays import Strays
 from holdfast.workers.threads import DaemonThreads
@@ -43,30 +38,6 @@ from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
 CLEAN_UP_SECONDS: Final = 5.0
 """How long a handler may take to end after it was cancelled for a drain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outfit:
-    """What a worker is given: the parts that the composition root made."""
-
-    app: Celery
-    ledger: Ledger
-    doorbell: Doorbell
-    registry: Registry
-    events: Events
-    clock: Clock
-    adopter: Adopter
-    intake: Intake | None
-    services: Callable[["Runtime"], list[ServiceThread]]
-    probes: Callable[["Runtime"], Probes]
-    leave: Callable[[], object] = bool
-    """Called last: sees to it that the process ends."""
-    companion: Companion | None = None
-    """None: the worker beats for itself, on a thread."""
-    beats: Ledger | None = None
-    """The same ledger on a connection of its own for that thread, which nothing else may hold up."""
-    handlers: Ledger | None = None
-    """The same ledger on connections of their own for handlers, which hold up no claim that way."""
 
 
 class RingConsumer(Protocol):
@@ -113,8 +84,9 @@ class Runtime:
             on_room=self._on_room,
             on_stuffed=self._on_stuffed,
             threaded=Threaded(
-                frozenset(task.name for task in outfit.registry if not task.spec.is_async), config.threads
+                _names(outfit.registry, lambda spec: not (spec.is_async or spec.isolated)), config.threads
             ),
+            isolated=_isolated(outfit),
         )
         self._executor = Executor(
             registry=outfit.registry,
@@ -126,6 +98,8 @@ class Runtime:
             watcher=self._view(),
             on_abandoned=self._on_abandoned,
             limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
+            marks=outfit.companion.seats if outfit.companion is not None else None,
+            isolation=outfit.lane,
             result_largest_bytes=config.result_largest_bytes,
         )
         self.loop = LoopThread(
@@ -248,6 +222,10 @@ class Runtime:
         )
 
     async def _start_on_loop(self) -> None:
+        if self._outfit.companion is not None:
+            self._outfit.companion.seats.watch(asyncio.get_running_loop())
+        if self._outfit.lane is not None:
+            self._outfit.lane.on_room = self.gate.look_apart
         self.gate.start(asyncio.get_running_loop())
         self._start_keeper()
 
@@ -385,6 +363,8 @@ class Runtime:
         for attempt in tuple(self.gate.running.values()):
             if attempt.is_abandoned and not attempt.is_settling:
                 await self._executor.give_up(attempt)
+        if self._outfit.lane is not None:
+            self._outfit.lane.close()
         return len(left) - len(still)
 
     def _leave(self) -> None:
@@ -398,3 +378,13 @@ class Runtime:
             return
         if self._outfit.companion is not None:
             self._outfit.companion.leave()
+
+
+def _names(registry: Registry, matches: Callable[[TaskSpec], bool]) -> frozenset[str]:
+    return frozenset(task.name for task in registry if matches(task.spec))
+
+
+def _isolated(outfit: Outfit) -> Isolated:
+    if outfit.lane is None:
+        return Isolated()
+    return Isolated(_names(outfit.registry, lambda spec: spec.isolated), outfit.lane.wishes)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 
 from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.ids import WorkerId
-from holdfast.jobs.job import NO_EXCEPTION, Claim, ClaimRequest, Settled, Settlement, Without
+from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Settled, Settlement, Without
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
 
@@ -34,6 +34,8 @@ class ClaimTerms:
     default_attempt_seconds: float
     hard_limits: Mapping[str, float]
     without: Without = NO_EXCEPTION
+    apart: Apart | None = None
+    """Claim jobs that run in isolated processes, and no others."""
 
 
 @dataclass(slots=True, eq=False)
@@ -141,6 +143,7 @@ class LedgerWriter:
             default_attempt_seconds=terms.default_attempt_seconds,
             hard_limits=terms.hard_limits,
             without=terms.without,
+            apart=terms.apart,
         )
 
     def _settle(self, wishes: list[_Wish]) -> None:

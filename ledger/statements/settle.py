@@ -212,6 +212,21 @@ def held(worker_id: str) -> Select[*tuple[Any, ...]]:
     ).where(in_state(JobState.RUNNING), jobs.c.worker_id == worker_id)
 
 
+@lru_cache(maxsize=64)
+def left_behind(worker_id: str) -> Select[*tuple[Any, ...]]:
+    """Read what a worker ran, for how long, and what was last heard of it."""
+    return (
+        select(
+            jobs.c.id,
+            jobs.c.lease_token,
+            SecondsBetween(jobs.c.started_at, Now()).label("seconds"),
+            jobs.c.progress,
+        )
+        .where(in_state(JobState.RUNNING), jobs.c.worker_id == worker_id)
+        .order_by(jobs.c.id)
+    )
+
+
 def _fenced_by_parameters() -> ColumnElement[bool]:
     return fenced(bindparam(THE_JOB, type_=String()), bindparam(THE_TOKEN, type_=String()))
 

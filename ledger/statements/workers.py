@@ -32,10 +32,11 @@ def offer() -> Insert:
         rows.text("version"),
         rows.text("queue"),
         rows.text("schema"),
+        rows.integer("isolated") == 1,
     ).where(rows.text("task").is_not(None))
     return (
         insert(offers)
-        .from_select(["worker_id", "task", "version", "queue", "schema"], source)
+        .from_select(["worker_id", "task", "version", "queue", "schema", "isolated"], source)
         .on_conflict_do_nothing(index_elements=["worker_id", "task", "version"])
     )
 

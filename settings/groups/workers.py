@@ -12,6 +12,18 @@ class WorkerFields(BaseModel):
     worker_threads: int = Field(
         default=32, ge=1, le=1000, description="Threads for `def` handlers in one worker process."
     )
+    worker_isolated_processes: int = Field(
+        default=4,
+        ge=0,
+        le=64,
+        description="Processes of one worker for isolated tasks and for suspects; 0: it runs neither.",
+    )
+    worker_isolated_memory_mb: int | None = Field(
+        default=None,
+        ge=256,
+        le=1_000_000,
+        description="The most memory (data, in MB) of an isolated process whose task says nothing else.",
+    )
     worker_ring_window: int = Field(
         default=32,
         ge=1,

@@ -14,7 +14,8 @@ from holdfast.tests.simulation.broker import Bell, Broker, EpochLine, Link, Mess
 from holdfast.tests.simulation.database import NOON
 from holdfast.tests.simulation.fibers import Kernel, Process
 from holdfast.tests.simulation.parts import REGISTRY
-from holdfast.workers.runtime import Outfit, Runtime, WorkerConfig
+from holdfast.workers.outfit import Outfit
+from holdfast.workers.runtime import Runtime, WorkerConfig
 from holdfast.workers.services.epoch import EpochWatch
 from holdfast.workers.services.leader import Leadership
 from holdfast.workers.services.pruner import Pruner

@@ -17,7 +17,8 @@ from holdfast.ledger.quarantine import Quarantine
 from holdfast.tests.support.builders import QUEUE, a_new_job, a_worker, an_offer
 from holdfast.tests.support.waiting import until_async
 from holdfast.workers.attempt import RunningAttempt
-from holdfast.workers.gate import NOTHING_THREADED, Gate, Threaded
+from holdfast.workers.gate import Gate
+from holdfast.workers.placement import NOTHING_THREADED, Threaded
 from holdfast.workers.tickets import RingTicket
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 

@@ -3,7 +3,9 @@
 import asyncio
 import ctypes
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -129,6 +131,63 @@ async def crash(folder: str, number: int) -> str:
         mark(Path(folder), "crashed", str(os.getpid()))
         os.kill(os.getpid(), number)
     return "survived"
+
+
+@task(name="sample.killer")
+async def killer(folder: str, how: str, seconds: float = 0.0) -> None:
+    """Be the death of the process, each time."""
+    mark(Path(folder), "killer.start", str(os.getpid()))
+    await asyncio.sleep(seconds)
+    die(how)
+    await asyncio.sleep(60.0)
+
+
+@task(name="sample.killer_on_thread")
+def killer_on_thread(folder: str, how: str, seconds: float = 0.0) -> None:
+    """Do the same on a thread."""
+    mark(Path(folder), "killer.start", str(os.getpid()))
+    threading.Event().wait(seconds)
+    die(how)
+
+
+@task(name="sample.apart", isolated=True, retry=QUICK, hard_timeout_seconds=2.0)
+def apart(folder: str, how: str = "") -> int:
+    """Do in a process of its own what nobody may do in a worker."""
+    mark(Path(folder), "apart.start", str(os.getpid()))
+    if how == "spin":
+        ctypes.PyDLL(None).sleep(600)
+    elif how:
+        die(how)
+    return os.getpid()
+
+
+@task(name="sample.hungry", isolated=True, memory_mb=512, retry=RetryPolicy(max_attempts=1))
+async def hungry(ctx: TaskContext, megabytes: int) -> int:
+    """Take memory, and use what a context offers."""
+    await ctx.progress(1, 2, "about to eat")
+    size = len(bytearray(megabytes * 1_000_000))
+    async with ctx.transaction():
+        pass
+    (await echo.enqueue("from a child"))
+    return size
+
+
+def die(how: str) -> None:
+    """End this process in one of the ways that handlers know."""
+    match how:
+        case "segfault":
+            ctypes.string_at(0)
+        case "abort":
+            os.abort()
+        case "exit":
+            os._exit(3)
+        case "later":
+            # Of a thread that nobody knows: the death names no job.
+            threading.Timer(0.2, os.abort).start()
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case _:
+            raise ValueError(how)
 
 
 @task(name="sample.secret")

@@ -12,6 +12,7 @@ from holdfast.jobs.ids import WorkerId
 from holdfast.workers.beat import BeatCalls
 from holdfast.workers.companion.introduction import LifeTerms
 from holdfast.workers.companion.link import Link
+from holdfast.workers.companion.seats import Seats
 
 LOOK_SECONDS: Final = 0.1
 
@@ -22,6 +23,8 @@ class Companion:
 
     link: Link
     terms: LifeTerms
+    seats: Seats
+    """Where it is marked who runs."""
 
     def tick(self, at: float) -> None:
         """Say that the loop turned at this monotonic second."""

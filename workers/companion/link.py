@@ -1,5 +1,6 @@
 """The worker's end of the way to its companion."""
 
+import atexit
 import faulthandler
 import os
 import signal
@@ -27,9 +28,14 @@ class Link:
         self._companion = os.getppid()
         self._introductions = 0
 
-    def adopt(self) -> None:
-        """Make this the link of the process, right after the fork."""
-        faulthandler.enable()
+    def adopt(self, last_words: int) -> None:
+        """Make this the link of the process, right after the fork.
+
+        `last_words` is the file that the interpreter writes to when it crashes.
+        """
+        faulthandler.enable(file=last_words)
+        # Whoever ends the interpreter in good order passes here; os._exit() and exit() of C do not.
+        atexit.register(self.page.note_leaving)
         faulthandler.register(DUMP_SIGNAL, all_threads=True)
         _links[:] = [self]
 

@@ -4,14 +4,36 @@ Each number is eight bytes at a multiple of eight, written by one side only,
 so a reader sees the old value or the new one. Everything here is a level: a
 reader that looks late misses nothing that still matters. Times are seconds of
 CLOCK_MONOTONIC, which both processes read alike.
+
+Behind the numbers are seats, one for each job that runs: whose seat was on the
+loop when the worker died is the first to be asked about it (B11).
 """
 
 import mmap
+from dataclasses import dataclass
 from typing import Final
 
-_TICK, _BEAT, _UNSURE, _DEAD = range(4)
-_NUMBERS: Final = 4
+from holdfast.jobs.ids import LeaseToken
+
+_TICK, _BEAT, _UNSURE, _DEAD, _LEAVING, _LOOP_THREAD, _ON_LOOP = range(7)
+_NUMBERS: Final = 7
 _ERROR: Final = slice(64, 128)
+_FIRST_SEAT: Final = 4096
+_SEAT_BYTES: Final = 64
+_TOKEN: Final = slice(8, _SEAT_BYTES)
+MOST_SEATS: Final = 4000
+NO_SEAT: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A job that ran when the page was read."""
+
+    number: int
+    token: LeaseToken
+    """Of the attempt's lease."""
+    thread: int
+    """The identity of the thread that ran its `def` handler; 0: it ran on the loop."""
 
 
 class Page:
@@ -19,8 +41,9 @@ class Page:
 
     def __init__(self) -> None:
         """Make a page of zeros, shared with children that are forked later."""
-        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._memory = mmap.mmap(-1, _FIRST_SEAT + (MOST_SEATS + 1) * _SEAT_BYTES)
         self._numbers = memoryview(self._memory)[: 8 * _NUMBERS].cast("d")
+        self._threads = memoryview(self._memory)[_FIRST_SEAT:].cast("d")
 
     # Written by the worker.
 
@@ -32,6 +55,46 @@ class Page:
     @ticked_at.setter
     def ticked_at(self, value: float) -> None:
         self._numbers[_TICK] = value
+
+    @property
+    def is_leaving(self) -> bool:
+        """Tell whether the interpreter was ending in good order; an exit without it came from a handler."""
+        return bool(self._numbers[_LEAVING])
+
+    def note_leaving(self) -> None:
+        """Say that the interpreter ends in good order."""
+        self._numbers[_LEAVING] = 1.0
+
+    @property
+    def loop_thread(self) -> int:
+        """The identity of the thread that the loop runs on."""
+        return int(self._numbers[_LOOP_THREAD])
+
+    @loop_thread.setter
+    def loop_thread(self, value: int) -> None:
+        self._numbers[_LOOP_THREAD] = value
+
+    @property
+    def on_loop(self) -> int:
+        """The seat of the job whose code is on the loop now; `NO_SEAT` between jobs."""
+        return int(self._numbers[_ON_LOOP])
+
+    @on_loop.setter
+    def on_loop(self, value: int) -> None:
+        # Written at each step of each handler: as little as can be.
+        self._numbers[_ON_LOOP] = value
+
+    def take_seat(self, number: int, token: LeaseToken, thread: int) -> None:
+        """Write down who runs."""
+        start = _FIRST_SEAT + number * _SEAT_BYTES
+        self._threads[number * _SEAT_BYTES // 8] = thread
+        size = _TOKEN.stop - _TOKEN.start
+        text = token.encode("ascii", "replace")[:size].ljust(size, b"\0")
+        self._memory[start + _TOKEN.start : start + _TOKEN.stop] = text
+
+    def leave_seat(self, number: int) -> None:
+        """Take the name off a seat."""
+        self._memory[_FIRST_SEAT + number * _SEAT_BYTES + _TOKEN.start] = 0
 
     # Written by the companion.
 
@@ -71,3 +134,16 @@ class Page:
     @dead.setter
     def dead(self, value: int) -> None:
         self._numbers[_DEAD] = value
+
+    # Read by the companion, when the worker is dead.
+
+    def seats(self) -> list[Seat]:
+        """Return the seats that are taken; a token that was being written names no lease: no harm."""
+        found: list[Seat] = []
+        for number in range(1, MOST_SEATS + 1):
+            start = _FIRST_SEAT + number * _SEAT_BYTES
+            if self._memory[start + _TOKEN.start]:
+                token = self._memory[start + _TOKEN.start : start + _TOKEN.stop].rstrip(b"\0")
+                thread = int(self._threads[number * _SEAT_BYTES // 8])
+                found.append(Seat(number, LeaseToken(token.decode("ascii", "replace")), thread))
+        return found

@@ -19,6 +19,7 @@ from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.events import Events
 from holdfast.monitoring.logs import LogEvents
 from holdfast.workers.companion.keeper import Keeper
+from holdfast.workers.companion.last_words import LastWords
 from holdfast.workers.companion.link import Link
 from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.warden import Warden
@@ -31,6 +32,7 @@ _HELD_BACK: Final = {*PASSED_ON, signal.SIGHUP, signal.SIGCHLD}
 def main() -> None:
     """Run a worker and its companion; returns in the worker, never in the companion."""
     page, (ours, theirs) = Page(), socket.socketpair()
+    last_words = LastWords()
     # Before the fork, so that the child needs to load nothing between it and its tie to the parent.
     libc = ctypes.CDLL(None)
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
@@ -41,11 +43,11 @@ def main() -> None:
     worker = os.fork()
     if worker:
         theirs.close()
-        end_like(_watch(worker, page, ours))
+        end_like(_watch(worker, page, ours, last_words))
     ours.close()
     _tie_to(companion, libc)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
-    Link(page, theirs).adopt()
+    Link(page, theirs).adopt(last_words.descriptor)
     runpy.run_module("celery", run_name="__main__", alter_sys=True)
 
 
@@ -61,9 +63,10 @@ def end_like(status: int) -> None:
     os._exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1)
 
 
-def _watch(worker: int, page: Page, line: socket.socket) -> int:
+def _watch(worker: int, page: Page, line: socket.socket, last_words: LastWords) -> int:
     events, clock = Events(LogEvents()), SystemClock()
-    warden = Warden(worker, page, line, keeper=Keeper(page, events, clock), events=events, clock=clock)
+    keeper = Keeper(page, events, clock)
+    warden = Warden(worker, page, line, keeper=keeper, events=events, clock=clock, last_words=last_words.read)
     for number in PASSED_ON:
         signal.signal(number, lambda received, _frame: warden.pass_on(received))
     # Celery answers it by replacing itself, which a supervisor does better.

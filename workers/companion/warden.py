@@ -5,7 +5,9 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from holdfast.jobs.clock import Clock
@@ -14,12 +16,16 @@ from holdfast.monitoring.logs import configure_logging
 from holdfast.workers.companion.introduction import Introduction
 from holdfast.workers.companion.keeper import Keeper
 from holdfast.workers.companion.link import DUMP_SIGNAL, LEFT
+from holdfast.workers.companion.memory import OutOfMemoryCount
 from holdfast.workers.companion.page import Page
+from holdfast.workers.companion.scene import death_of
 
 LOOK_SECONDS: Final = 0.25
 LEAVE_SECONDS: Final = 15.0
 """How long a worker that has left may take to end."""
 DUMP_SECONDS: Final = 1.0
+MEMORY_SECONDS: Final = 1.0
+"""How often the kernel's count of kills for want of memory is noted."""
 DEATH_SECONDS: Final = 1.0
 """How long after its line a process that dies may still be there."""
 _KILOBYTES_IN_MB: Final = 1000.0
@@ -29,10 +35,25 @@ class Warden:
     """Watches one worker process until it has ended."""
 
     def __init__(
-        self, worker: int, page: Page, line: socket.socket, *, keeper: Keeper, events: Events, clock: Clock
+        self,
+        worker: int,
+        page: Page,
+        line: socket.socket,
+        *,
+        keeper: Keeper,
+        events: Events,
+        clock: Clock,
+        last_words: Callable[[], str] = str,
     ) -> None:
-        """Watch the child with this pid; its introductions come by `line`, its ticks by `page`."""
+        """Watch the child with this pid; its introductions come by `line`, its ticks by `page`.
+
+        `last_words` returns what its interpreter wrote when it crashed.
+        """
         self._worker = worker
+        self._last_words = last_words
+        self._memory = OutOfMemoryCount()
+        self._memory_seen_at = clock.monotonic()
+        self._is_stuck = False
         self._page = page
         self._line = line
         self._keeper = keeper
@@ -82,6 +103,9 @@ class Warden:
 
     def _judge(self) -> None:
         now = self._clock.monotonic()
+        if now - self._memory_seen_at > MEMORY_SECONDS:
+            self._memory.look()
+            self._memory_seen_at = now
         if self._silent_since is not None and now - self._silent_since > DEATH_SECONDS:
             # It hung up and lives: it has become another program, of whose life nothing is known.
             self._keeper.rest()
@@ -101,6 +125,7 @@ class Warden:
             self._keeper.rest()
             self.pass_on(DUMP_SIGNAL)
             time.sleep(DUMP_SECONDS)  # noqa: TID251 -- the kernel does not tell when the stacks are written
+            self._is_stuck = True
             self._kill()
 
     def _kill(self) -> None:
@@ -110,27 +135,36 @@ class Warden:
     def _bury(self, status: int, peak_mb: float) -> int:
         worker = self._introduction
         self._keeper.rest()
+        trace = self._last_words()
+        sys.stderr.write(trace)
         if self._left_at is not None:
             # Everything was written; that we had to help it out of the door is no failure.
             return 0 if self._is_killed else status
         if worker is None:
             return status
-        self._keeper.close_row(worker)
+        death = death_of(
+            status,
+            peak_mb,
+            trace=trace,
+            is_out_of_memory=self._memory.was_raised(),
+            is_stuck=self._is_stuck,
+            is_leaving=self._page.is_leaving,
+        )
+        suspects = self._keeper.close_row(worker.worker_id, death)
         # What its handlers started works for jobs that are free now.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._worker, signal.SIGKILL)
         self._events.emit(
-            WorkerDied(worker_id=worker.worker_id, name=worker.terms.name, how=_how(status), peak_mb=peak_mb)
+            WorkerDied(
+                worker_id=worker.worker_id,
+                name=worker.terms.name,
+                how=death.how,
+                peak_mb=peak_mb,
+                is_out_of_memory=death.is_out_of_memory,
+                suspects=suspects,
+            )
         )
         return status
-
-
-def _how(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        with contextlib.suppress(ValueError):
-            return signal.Signals(os.WTERMSIG(status)).name
-        return f"signal {os.WTERMSIG(status)}"
-    return f"exit code {os.waitstatus_to_exitcode(status)}"
 
 
 def _wakeup_at_child_exit() -> socket.socket:

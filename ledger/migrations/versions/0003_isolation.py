@@ -6,7 +6,7 @@ Revision 0003. Jobs that are there are suspected of nothing.
 from typing import Final
 
 from alembic import op
-from sqlalchemy import Column, Integer, text
+from sqlalchemy import Boolean, Column, Integer, false, text
 
 revision = "0003"
 down_revision = "0002"
@@ -36,6 +36,9 @@ def upgrade() -> None:
             op.add_column("jobs", Column(name, Integer, nullable=False, server_default="0"), schema=schema)
         for name, check in CHECKS.items():
             op.create_check_constraint(op.f(f"ck_jobs_{name}"), "jobs", text(check), schema=schema)
+    op.add_column(
+        "offers", Column("isolated", Boolean, nullable=False, server_default=false()), schema=_schema()
+    )
     waits = text("state = 'available' AND cohort IS NOT NULL")
     op.create_index(
         INDEX,
@@ -51,6 +54,7 @@ def downgrade() -> None:
     """Drop the columns: suspects run with all others again."""
     schema = _schema()
     op.drop_index(INDEX, "jobs", schema=schema)
+    op.drop_column("offers", "isolated", schema=schema)
     if op.get_bind().dialect.name == "sqlite":
         for name in ("cohort", *COUNTERS):
             op.execute(f"ALTER TABLE jobs DROP COLUMN {name}")

@@ -12,7 +12,7 @@ from holdfast.tests.support.bench import bench, claimed, enqueued, registered, t
 from holdfast.tests.support.builders import TASK, a_worker, an_offer
 from holdfast.workers import gate as gate_module
 from holdfast.workers.attempt import Interrupt
-from holdfast.workers.gate import Threaded
+from holdfast.workers.placement import Threaded
 
 RUNNING, AVAILABLE = JobState.RUNNING, JobState.AVAILABLE
 

@@ -20,7 +20,8 @@ from holdfast.workers import gate as gate_module
 from holdfast.workers import leases as leases_module
 from holdfast.workers import runtime as runtime_module
 from holdfast.workers.config import WorkerConfig
-from holdfast.workers.runtime import Outfit, Runtime
+from holdfast.workers.outfit import Outfit
+from holdfast.workers.runtime import Runtime
 
 CONFIG = WorkerConfig(
     name="worker-1",

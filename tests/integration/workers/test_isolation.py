@@ -1,0 +1,137 @@
+"""Isolation: who is the death of a process runs apart, twice alone is poison, and innocents pay nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.tests.support import sample_tasks
+from holdfast.tests.support.platform import Platform
+from holdfast.tests.support.waiting import until
+from holdfast.tests.support.worker import WorkerServer
+
+DONE = JobState.COMPLETED
+LONG_LEASE = {"lease_seconds": 300.0, "beat_seconds": 60.0}
+"""With these, what is free in time was set free by the companion."""
+
+
+class Supervised:
+    """A worker that is started again when it has died, as any platform does."""
+
+    def __init__(self, platform: Platform, **settings: object) -> None:
+        self._platform = platform
+        self._settings = settings
+        self.current = platform.worker(**settings)
+        self.dead: list[WorkerServer] = []
+
+    def keep_up(self) -> None:
+        """Start it again if it is dead."""
+        if not self.current.is_running:
+            self.dead.append(self.current)
+            self.current = self._platform.worker(**self._settings)
+
+    def until(self, predicate, *, timeout_seconds: float, what: str) -> None:
+        """Keep it up until something is true."""
+
+        def look() -> object:
+            self.keep_up()
+            return predicate()
+
+        until(look, timeout_seconds=timeout_seconds, what=what)
+
+
+def outcomes(platform: Platform, job_id: str) -> list[str | None]:
+    """Return what became of each attempt of a job."""
+    return [attempt.outcome for attempt in platform.ledger.attempts(job_id)]
+
+
+@pytest.mark.parametrize(
+    ("task", "how"),
+    [
+        (sample_tasks.killer, "segfault"),
+        (sample_tasks.killer, "exit"),
+        (sample_tasks.killer_on_thread, "abort"),
+    ],
+)
+def test_the_killer_alone_is_suspected(embedded: Platform, tmp_path: Path, task, how: str):
+    """It takes one worker down, then twice a process of its own; nobody else is set apart or loses an attempt."""
+    worker = Supervised(embedded, **LONG_LEASE)
+    handles = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"w{n}", 8.0) for n in range(6)])
+    ids = [handle.id for handle in handles]
+    worker.until(lambda: embedded.count(ids, JobState.RUNNING) == 6, timeout_seconds=30, what="a full worker")
+    pill = task.enqueue_sync(str(tmp_path), how, 6.0)
+    worker.until(
+        lambda: embedded.count([pill.id], JobState.QUARANTINED), timeout_seconds=60, what="the quarantine"
+    )
+    worker.until(lambda: embedded.count(ids, DONE) == 6, timeout_seconds=60, what="the others")
+    row = embedded.ledger.job(pill.id)
+    assert QuarantineReason.POISON == row.reason
+    assert ["crashed", "crashed", "quarantine"] == outcomes(embedded, pill.id)
+    assert 1 == len(worker.dead)
+    assert 3 == len((tmp_path / "killer.start").read_text().splitlines())
+    assert [(None, 1)] * 6 == [(job.cohort, job.attempt) for job in embedded.jobs(ids)]
+    assert "MB at its peak" in row.failure.message
+    if how != "exit":
+        assert "in die" in row.failure.traceback, "the record says what it did last"
+    assert '"suspects": 1' in worker.dead[0].log
+
+
+def test_a_kill_from_outside_makes_no_suspects(embedded: Platform, tmp_path: Path):
+    """SIGKILL without want of memory proves nothing: everyone runs again where they did before."""
+    worker = Supervised(embedded, **LONG_LEASE)
+    crash = sample_tasks.crash.enqueue_sync(str(tmp_path), 9)
+    worker.until(lambda: embedded.count([crash.id], DONE), timeout_seconds=40, what="the second run")
+    assert ["lost", "completed"] == outcomes(embedded, crash.id)
+    assert 0 == embedded.ledger.job(crash.id).crashes
+
+
+def test_isolated_tasks(held: Platform, tmp_path: Path):
+    """They run in other processes, with ledger and client; what kills them kills nobody else."""
+    worker = held.worker()
+    pids = [sample_tasks.apart.enqueue_sync(str(tmp_path)).result_sync(timeout_seconds=30) for _ in range(3)]
+    assert 3 == len({*pids}), "each has a process to itself"
+    assert worker.worker_pid not in pids
+    eaten = sample_tasks.hungry.enqueue_sync(1)
+    assert 1_000_000 == eaten.result_sync(timeout_seconds=20)
+    bomb = sample_tasks.hungry.enqueue_sync(2000)
+    dead, stuck = (sample_tasks.apart.enqueue_sync(str(tmp_path), how) for how in ("segfault", "spin"))
+    held.until_all([bomb.id, dead.id, stuck.id], JobState.QUARANTINED, timeout_seconds=40)
+    bomb_row, dead_row, stuck_row = held.jobs([bomb.id, dead.id, stuck.id])
+    assert "MemoryError" == bomb_row.failure.type
+    assert QuarantineReason.POISON == dead_row.reason
+    assert QuarantineReason.ATTEMPTS_EXHAUSTED == stuck_row.reason
+    assert "AttemptTimeout" in stuck_row.failure.type
+    assert worker.is_running
+    assert "isolated_process_died" in worker.log
+    assert "hello" == sample_tasks.echo.enqueue_sync("hello").result_sync(timeout_seconds=10)
+
+
+def test_a_drain_reaches_isolated_jobs(embedded: Platform, tmp_path: Path):
+    """SIGTERM hands an isolated job back with its attempt, also one that hears nothing."""
+    worker = embedded.worker(shutdown_grace_seconds=0.5)
+    handle = sample_tasks.apart.options(hard_timeout_seconds=600).enqueue_sync(str(tmp_path), "spin")
+    until(lambda: (tmp_path / "apart.start").exists(), what="the start")
+    worker.stop()
+    row = embedded.ledger.job(handle.id)
+    assert (JobState.AVAILABLE, 0) == (row.state, row.attempt)
+    assert ["handed_back"] == outcomes(embedded, handle.id)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_five_hundred_and_one_killer(held: Platform, tmp_path: Path):
+    """A death that names nobody, among 500: all others complete, at most six more crashes, in two minutes."""
+    worker = Supervised(held, worker_slots=501)
+    handles = sample_tasks.wait.enqueue_many_sync([(10.0,)] * 500)
+    ids = [handle.id for handle in handles]
+    pill = sample_tasks.killer.enqueue_sync(str(tmp_path), "later", 5.0)
+    worker.until(
+        lambda: held.count(ids, DONE) == len(ids) and held.count([pill.id], JobState.QUARANTINED),
+        timeout_seconds=120,
+        what="all innocents, and the quarantine",
+    )
+    assert QuarantineReason.POISON == held.ledger.job(pill.id).reason
+    assert 1 == len(worker.dead)
+    starts = (tmp_path / "killer.start").read_text().splitlines()
+    assert len(starts) - 1 <= 6, "crashes after the first"
+    assert {1} == {job.attempt for job in held.jobs(ids)}

@@ -1,0 +1,242 @@
+"""The isolation lane of a worker: a bounded number of processes for jobs that run apart (B11).
+
+An isolated task, and a suspect that is down to itself, has a process to
+itself. Other suspects share one with at most as many as their cohort allows.
+The lane says what it has room for; the gate claims it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from holdfast.jobs.events import Events, IsolatedProcessDied, ServiceFailed
+from holdfast.jobs.failure import Failure
+from holdfast.jobs.ids import LeaseToken
+from holdfast.jobs.job import Apart, Settled
+from holdfast.jobs.outcome import Crashed
+from holdfast.jobs.state import JobState
+from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.companion.attribution import FAILURE_TYPE, cohort_limit, failure_of
+from holdfast.workers.companion.memory import OutOfMemoryCount
+from holdfast.workers.companion.scene import Death
+from holdfast.workers.executor import Stopped
+from holdfast.workers.isolated import wire
+from holdfast.workers.isolated.nursery import Child, Nursery, NurseryFailed
+from holdfast.workers.verdicts import HandedBack, Lost, Verdict
+
+KILL_AFTER_SECONDS: Final = 2.0
+"""How long after its hard limit an attempt has to end by itself."""
+PATIENCE_SECONDS: Final = {Interrupt.LEASE_LOST: 1.0, Interrupt.DRAIN: 4.0}
+"""How long a handler may take to end after such an interrupt, before its process is killed."""
+REST_SECONDS: Final = 30.0
+"""How long nothing is claimed after the nursery process failed."""
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    attempt: RunningAttempt
+    verdict: "asyncio.Future[Verdict]"
+    is_to_blame: bool = False
+    """The process is killed because of this attempt."""
+
+
+@dataclass(slots=True, eq=False)
+class _Cell:
+    """One process and who is in it."""
+
+    limit: int
+    memory_mb: int | None
+    members: dict[LeaseToken, _Member] = field(default_factory=dict[LeaseToken, _Member])
+    child: "asyncio.Task[Child] | None" = None
+    is_closing: bool = False
+
+    @property
+    def room(self) -> int:
+        return 0 if self.is_closing else self.limit - len(self.members)
+
+
+class Lane:
+    """Runs attempts in isolated processes. On the worker's event loop."""
+
+    def __init__(
+        self,
+        *,
+        processes: int,
+        memory_mb: int | None,
+        events: Events,
+        monotonic: Callable[[], float],
+        memory: OutOfMemoryCount | None = None,
+    ) -> None:
+        """Use at most so many processes, each with at most so much memory unless its task says otherwise."""
+        self._processes = processes
+        self._memory_mb = memory_mb
+        self._events = events
+        self._monotonic = monotonic
+        self._memory = memory or OutOfMemoryCount()
+        self._nursery = Nursery(was_out_of_memory=self._memory.was_raised)
+        self._cells: set[_Cell] = set()
+        self._changed = asyncio.Event()
+        self._rests_until = 0.0
+        self._is_closed = False
+        self.on_room: Callable[[], object] = bool
+        """Called when a process has ended, and another one may begin."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wishes(self) -> list[tuple[Apart, int]]:
+        """Return what there is room for, and for how many: first where suspects may be joined."""
+        self._memory.look()
+        if self._is_closed or self._monotonic() < self._rests_until:
+            return []
+        joined = [(Apart(cell.limit), cell.room) for cell in self._cells if cell.limit > 1 and cell.room > 0]
+        return [*joined, (Apart(), 1)] if len(self._cells) < self._processes else joined
+
+    async def run(
+        self, attempt: RunningAttempt, *, hard_seconds: float, memory_mb: int | None = None
+    ) -> Verdict:
+        """Run an attempt to its end. Raises Stopped: it had to be killed, for its interrupt or its limit."""
+        cell = await self._cell_for(attempt.claim.job.cohort or 1, memory_mb or self._memory_mb)
+        member = _Member(attempt, asyncio.get_running_loop().create_future())
+        cell.members[attempt.lease.token] = member
+        try:
+            await self._begin(cell, member)
+            done, _ = await asyncio.wait({member.verdict}, timeout=hard_seconds + KILL_AFTER_SECONDS)
+            if not done:
+                self._blame(cell, member)
+            return await member.verdict
+        finally:
+            cell.members.pop(attempt.lease.token, None)
+            if not cell.members:
+                self._close(cell)
+
+    def close(self) -> None:
+        """Begin nothing more; kill what is left. May be called twice."""
+        self._is_closed = True
+        self._nursery.close()
+
+    async def _cell_for(self, limit: int, memory_mb: int | None) -> _Cell:
+        while True:
+            for cell in self._cells:
+                if cell.room > 0 and cell.limit <= limit and cell.memory_mb == memory_mb:
+                    return cell
+            if len(self._cells) < self._processes:
+                break
+            # The gate claims only what fits; what comes otherwise waits here under its lease.
+            self._changed.clear()
+            await self._changed.wait()
+        cell = _Cell(limit, memory_mb)
+        self._cells.add(cell)
+        cell.child = asyncio.get_running_loop().create_task(self._bear(cell))
+        return cell
+
+    async def _bear(self, cell: _Cell) -> Child:
+        child = await self._nursery.child(lambda message: self._hear(cell, message), memory_mb=cell.memory_mb)
+        watch = asyncio.get_running_loop().create_task(self._watch(cell, child))
+        self._tasks.add(watch)
+        watch.add_done_callback(self._tasks.discard)
+        if cell.is_closing:
+            child.hang_up()
+        return child
+
+    async def _begin(self, cell: _Cell, member: _Member) -> None:
+        if cell.child is None:
+            raise RuntimeError("a cell without a process")
+        try:
+            child = await asyncio.shield(cell.child)
+        except NurseryFailed as error:
+            self._rests_until = self._monotonic() + REST_SECONDS
+            self._events.emit(ServiceFailed(service="isolation", error=str(error)))
+            self._lose_all(cell, str(error))
+            return
+        child.send({"run": wire.claim_as_json(member.attempt.claim)})
+        member.attempt.watch(lambda: self._interrupt(cell, child, member))
+
+    async def _watch(self, cell: _Cell, child: Child) -> None:
+        death = await child.death
+        cell.is_closing = True
+        left = [member for member in cell.members.values() if not member.verdict.done()]
+        if left:
+            self._tell(cell, death, left)
+        self._forget(cell)
+
+    def _tell(self, cell: _Cell, death: Death, left: list[_Member]) -> None:
+        was_stopped = any(member.is_to_blame for member in cell.members.values())
+        is_proof = death.is_proof and not was_stopped
+        limit = cohort_limit(len(left)) if is_proof else None
+        for member in left:
+            if member.is_to_blame:
+                member.verdict.set_exception(Stopped())
+            elif was_stopped:
+                member.verdict.set_result(_lost("its process was stopped because of another job"))
+            else:
+                crashed = Crashed(failure_of(death), limit, is_alone=is_proof and len(left) == 1)
+                member.verdict.set_result(crashed)
+        if not was_stopped:
+            self._events.emit(
+                IsolatedProcessDied(
+                    how=death.how,
+                    peak_mb=death.peak_mb,
+                    is_out_of_memory=death.is_out_of_memory,
+                    jobs=len(left),
+                )
+            )
+
+    def _hear(self, cell: _Cell, message: wire.Message) -> None:
+        kind = next(iter(message))
+        member = cell.members.get(LeaseToken(str(message[kind])))
+        if member is None or member.verdict.done():
+            return
+        match kind:
+            case "outcome":
+                member.verdict.set_result(wire.outcome_of_json(message["is"]))
+            case "handed_back":
+                member.verdict.set_result(HandedBack())
+            case "abandoned":
+                self._blame(cell, member)
+            case _:
+                if message["settled"] is not None:
+                    state = JobState(message["settled"])
+                    member.attempt.settled = Settled(member.attempt.lease, state)
+                member.verdict.set_result(Lost())
+
+    def _interrupt(self, cell: _Cell, child: Child, member: _Member) -> None:
+        why = member.attempt.interrupted
+        if why is None:
+            return
+        child.send({"interrupt": member.attempt.lease.token, "why": why.value})
+        if why in PATIENCE_SECONDS:
+            asyncio.get_running_loop().call_later(PATIENCE_SECONDS[why], self._lose_patience, cell, member)
+
+    def _lose_patience(self, cell: _Cell, member: _Member) -> None:
+        others = [one for one in cell.members.values() if one.attempt.interrupted is None]
+        if not member.verdict.done() and not others:
+            self._blame(cell, member)
+
+    def _blame(self, cell: _Cell, member: _Member) -> None:
+        member.is_to_blame = True
+        cell.is_closing = True
+        if cell.child is not None and cell.child.done():
+            self._nursery.kill(cell.child.result())
+        else:
+            self._lose_all(cell, "its process did not start in time")
+
+    def _lose_all(self, cell: _Cell, why: str) -> None:
+        cell.is_closing = True
+        for member in cell.members.values():
+            if not member.verdict.done():
+                member.verdict.set_result(_lost(why))
+        self._forget(cell)
+
+    def _close(self, cell: _Cell) -> None:
+        cell.is_closing = True
+        if cell.child is not None and cell.child.done() and cell.child.exception() is None:
+            cell.child.result().hang_up()
+
+    def _forget(self, cell: _Cell) -> None:
+        self._cells.discard(cell)
+        self._changed.set()
+        self.on_room()
+
+
+def _lost(why: str) -> Crashed:
+    return Crashed(Failure(type=FAILURE_TYPE, message=why, traceback=""), None)

@@ -1,0 +1,50 @@
+"""What handlers find around them in a child: ledger, client and limits, as in the worker."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from holdfast.jobs.clock import SystemClock
+from holdfast.jobs.events import Events
+from holdfast.ledger import connect
+from holdfast.monitoring.logs import LogEvents
+from holdfast.tasks import ambient
+from holdfast.tasks.client import Client
+from holdfast.tasks.doorbell import Doorbell
+
+
+class Parts:
+    """Made in the child, after the fork: connections are not to be shared."""
+
+    def __init__(self, app: Any) -> None:
+        """Connect for the worker's application. Raises LedgerUnavailable."""
+        settings = app.settings
+        self.clock = SystemClock()
+        self.soft_timeout_seconds: float | None = settings.soft_timeout_seconds
+        self.hard_timeout_seconds: float = settings.hard_timeout_seconds
+        self.result_largest_bytes: int = settings.result_largest_bytes
+        self.ledger = connect(replace(settings.ledger_config("holdfast-isolated"), pool_size=1))
+        self._doorbell = Doorbell(
+            app,
+            ledger_id=self.ledger.ledger_id,
+            queue_prefix=settings.names.queue_prefix,
+            quorum=settings.broker().kind == "rabbitmq",
+        )
+        self._stack = ExitStack()
+        self._stack.enter_context(
+            ambient.use(
+                Client(
+                    self.ledger,
+                    self._doorbell,
+                    events=Events(LogEvents()),
+                    registry=app.registry,
+                    arguments_largest_bytes=settings.arguments_largest_bytes,
+                )
+            )
+        )
+
+    def close(self) -> None:
+        """Send the rings that wait, and disconnect."""
+        self._stack.close()
+        self._doorbell.close()
+        self.ledger.close()

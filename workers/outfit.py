@@ -1,0 +1,48 @@
+"""What a worker is given: the parts that its composition root made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from celery import Celery
+
+from holdfast.jobs.clock import Clock
+from holdfast.jobs.events import Events
+from holdfast.ledger import Ledger
+from holdfast.tasks.doorbell import Doorbell
+from holdfast.tasks.registry import Registry
+from holdfast.workers.companion.beat import Companion
+from holdfast.workers.intake import Adopter, Intake
+from holdfast.workers.isolated.lane import Lane
+from holdfast.workers.probes import Probes
+from holdfast.workers.services.service import ServiceThread
+
+if TYPE_CHECKING:
+    # The runtime takes an outfit; two of its parts are made for a runtime.
+    from holdfast.workers.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What a worker is given: the parts that the composition root made."""
+
+    app: Celery
+    ledger: Ledger
+    doorbell: Doorbell
+    registry: Registry
+    events: Events
+    clock: Clock
+    adopter: Adopter
+    intake: Intake | None
+    services: Callable[["Runtime"], list[ServiceThread]]
+    probes: Callable[["Runtime"], Probes]
+    leave: Callable[[], object] = bool
+    """Called last: sees to it that the process ends."""
+    companion: Companion | None = None
+    """None: the worker beats for itself, on a thread."""
+    beats: Ledger | None = None
+    """The same ledger on a connection of its own for that thread, which nothing else may hold up."""
+    handlers: Ledger | None = None
+    """The same ledger on connections of their own for handlers, which hold up no claim that way."""
+    lane: Lane | None = None
+    """None: jobs that run in isolated processes are left to other workers."""
