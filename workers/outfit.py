@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from celery import Celery
 
@@ -17,10 +17,6 @@ from holdfast.workers.isolated.lane import Lane
 from holdfast.workers.probes import Probes
 from holdfast.workers.services.service import ServiceThread
 
-if TYPE_CHECKING:
-    # The runtime takes an outfit; two of its parts are made for a runtime.
-    from holdfast.workers.runtime import Runtime
-
 
 @dataclass(frozen=True, slots=True)
 class Outfit:
@@ -34,8 +30,10 @@ class Outfit:
     clock: Clock
     adopter: Adopter
     intake: Intake | None
-    services: Callable[["Runtime"], list[ServiceThread]]
-    probes: Callable[["Runtime"], Probes]
+    services: Callable[[Any], list[ServiceThread]]
+    """Makes them for the runtime that is given."""
+    probes: Callable[[Any], Probes]
+    """Makes them for the runtime that is given."""
     leave: Callable[[], object] = bool
     """Called last: sees to it that the process ends."""
     companion: Companion | None = None

@@ -88,20 +88,7 @@ class Runtime:
             ),
             isolated=_isolated(outfit),
         )
-        self._executor = Executor(
-            registry=outfit.registry,
-            writer=self._writer,
-            threads=self._threads,
-            port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, note=self._note_settled),
-            events=outfit.events,
-            clock=outfit.clock,
-            watcher=self._view(),
-            on_abandoned=self._on_abandoned,
-            limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
-            marks=outfit.companion.seats if outfit.companion is not None else None,
-            isolation=outfit.lane,
-            result_largest_bytes=config.result_largest_bytes,
-        )
+        self._executor = self._new_executor(outfit)
         self.loop = LoopThread(
             clock=outfit.clock,
             events=outfit.events,
@@ -195,6 +182,23 @@ class Runtime:
         return self._heartbeat.last_at
 
     # Starting.
+
+    def _new_executor(self, outfit: Outfit) -> Executor:
+        config = self.config
+        return Executor(
+            registry=outfit.registry,
+            writer=self._writer,
+            threads=self._threads,
+            port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, note=self._note_settled),
+            events=outfit.events,
+            clock=outfit.clock,
+            watcher=self._view(),
+            on_abandoned=self._on_abandoned,
+            limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
+            marks=outfit.companion.seats if outfit.companion is not None else None,
+            isolation=outfit.lane,
+            result_largest_bytes=config.result_largest_bytes,
+        )
 
     def _view(self) -> CeleryView:
         return CeleryView(self._outfit.app, self.hub, hostname=self.config.name, cancel=self.cancel)

@@ -57,7 +57,8 @@ def a_claim(**fields: Any) -> Claim:
 
 def an_offer(**fields: Any) -> Offer:
     """What a test worker can run."""
-    return Offer(**{"task": TASK, "version": "1", "queue": QUEUE, **fields})
+    defaults: dict[str, Any] = {"task": TASK, "version": "1", "queue": QUEUE}
+    return Offer(**{**defaults, **fields})
 
 
 def a_worker(**fields: Any) -> NewWorker:

@@ -21,6 +21,8 @@ SHARE: Final = 8
 """A cohort is an eighth of the one before: 1,000 jobs, then 125, 15, 1."""
 FEW: Final = 2
 """Cohorts this small are not worth a death of their own."""
+LARGEST_COHORT: Final = 125
+"""However many suspects there are: so no job is there at more than four deaths before it is poison."""
 FAILURE_TYPE: Final = "holdfast.jobs.errors.ProcessDied"
 
 
@@ -36,7 +38,7 @@ class Scene:
 
 def cohort_limit(suspects: int) -> int:
     """Return how many of so many suspects may share a process from now on."""
-    limit = suspects // SHARE
+    limit = min(suspects // SHARE, LARGEST_COHORT)
     return limit if limit > FEW else 1
 
 

@@ -81,13 +81,16 @@ class _Child:
         while (message := await wire.read(reader)) is not None:
             if "run" in message:
                 attempt = RunningAttempt(wire.claim_of_json(message["run"]), clock.monotonic())
-                self._running[attempt.lease.token] = attempt
-                execution = asyncio.get_running_loop().create_task(self._run(executor, attempt))
-                self._executions.add(execution)
-                execution.add_done_callback(self._executions.discard)
-            elif (attempt := self._running.get(message["interrupt"])) is not None:  # type: ignore[assignment]
-                attempt.interrupt(Interrupt(message["why"]))
+                self._begin(executor, attempt)
+            elif (running := self._running.get(message["interrupt"])) is not None:
+                running.interrupt(Interrupt(message["why"]))
         parts.close()
+
+    def _begin(self, executor: Executor, attempt: RunningAttempt) -> None:
+        self._running[attempt.lease.token] = attempt
+        execution = asyncio.get_running_loop().create_task(self._run(executor, attempt))
+        self._executions.add(execution)
+        execution.add_done_callback(self._executions.discard)
 
     async def _run(self, executor: Executor, attempt: RunningAttempt) -> None:
         token = attempt.lease.token

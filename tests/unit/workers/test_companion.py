@@ -18,6 +18,7 @@ from holdfast.workers.companion.introduction import Introduction, LifeTerms
 from holdfast.workers.companion.link import LEFT, Link
 from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.program import end_like
+from holdfast.workers.companion.seats import Seats
 
 TERMS = LifeTerms(
     name="worker-1",
@@ -35,7 +36,7 @@ class Ends:
 
     def __init__(self, events):
         self.page, (self.ours, self.theirs) = Page(), socket.socketpair()
-        self.companion = Companion(Link(self.page, self.ours), TERMS)
+        self.companion = Companion(Link(self.page, self.ours), TERMS, Seats(self.page))
         self.told = []
         self.calls = BeatCalls(
             on_dead=lambda: self.told.append("dead"),
