@@ -5,7 +5,7 @@ test, a clock that the test moves, and a worker that dies where the test says so
 """
 
 from holdfast.testing.clock import FakeClock
-from holdfast.testing.crash import CRASH_POINTS, CrashAt, CrashPoint, Crashed
+from holdfast.testing.crash import CRASH_POINTS, CrashAt, Crashed, CrashPoint
 from holdfast.testing.enqueued import EnqueuedJob
 from holdfast.testing.life import crash_now
 from holdfast.testing.outcome import JobOutcome

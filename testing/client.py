@@ -26,7 +26,7 @@ class NoBell:
 class WatchedClient(Client):
     """Remembers which job's handler enqueued a job; `on_child` gets the new job's id and that one's."""
 
-    def __init__(self, *arguments: Any, on_child: OnChild, **options: Any) -> None:  # noqa: ANN401 -- the client's own
+    def __init__(self, *arguments: Any, on_child: OnChild, **options: Any) -> None:
         """Take the client's arguments."""
         super().__init__(*arguments, **options)
         self._on_child = on_child
@@ -35,6 +35,7 @@ class WatchedClient(Client):
         # Before they are written: the handler may die before it hears that they were.
         jobs = super()._jobs(spec, texts, options)
         parent = running_job.get()
-        for job in jobs if parent is not None else ():
-            self._on_child(job.id, parent)
+        if parent is not None:
+            for job in jobs:
+                self._on_child(job.id, parent)
         return jobs

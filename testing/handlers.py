@@ -16,7 +16,10 @@ Handler = Callable[..., Any]
 
 
 def watched(specs: Iterable[TaskSpec], life: Life, on_error: OnError) -> Registry:
-    """Offer these tasks on a worker with this life; `on_error` hears, in the handler's context, what it raised."""
+    """Offer these tasks on a worker with this life.
+
+    `on_error` hears, in a handler's own context, what it raised.
+    """
     registry = Registry()
     for spec in specs:
         handler = (
@@ -28,7 +31,7 @@ def watched(specs: Iterable[TaskSpec], life: Life, on_error: OnError) -> Registr
 
 def _on_loop(handler: Handler, life: Life, on_error: OnError) -> Handler:
     @functools.wraps(handler)
-    async def watched_handler(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 -- whatever the handler takes and gives
+    async def watched_handler(*arguments: Any, **named: Any) -> Any:
         here = cast("asyncio.Task[Any]", asyncio.current_task())
         life.handlers.add(here)
         try:
@@ -44,7 +47,7 @@ def _on_loop(handler: Handler, life: Life, on_error: OnError) -> Handler:
 
 def _on_thread(handler: Handler, on_error: OnError) -> Handler:
     @functools.wraps(handler)
-    def watched_handler(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 -- whatever the handler takes and gives
+    def watched_handler(*arguments: Any, **named: Any) -> Any:
         try:
             return handler(*arguments, **named)
         except BaseException as error:

@@ -115,7 +115,7 @@ class Stepped(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         """Pass on what the coroutine waits for, as `await` does."""
         coroutine = self._coroutine
-        go_on = partial(coroutine.send, None)
+        go_on: Callable[[], Any] = partial(coroutine.send, None)
         try:
             while True:
                 try:
@@ -136,7 +136,7 @@ class Stepped(Generic[T]):
             with contextlib.suppress(RuntimeError):
                 coroutine.close()
 
-    def _step(self, go_on: Callable[[], Any]) -> Any:  # noqa: ANN401 -- whatever a coroutine waits for
+    def _step(self, go_on: Callable[[], Any]) -> Any:
         was_over = self._life.is_over
         awaited = go_on()
         if self._life.is_over and not was_over:

@@ -107,7 +107,7 @@ class Platform:
         return self.clock.now()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, without running anything: delays, retries, snoozes, deadlines and leases go by it."""
+        """Let time pass, without running anything: delays, retries, snoozes and deadlines go by it."""
         self.clock.advance(seconds)
 
     # What was asked for
@@ -174,7 +174,7 @@ class Platform:
         return await self._outcomes(Wanted(queue=queue), crash_at)
 
     async def drain(self, *, queue: str | None = None, crash_at: Crashes = None) -> list[JobOutcome[Any]]:
-        """Do the same, and move the clock to whatever is due next, until nothing waits for a time any more."""
+        """Do the same, and move the clock to whatever is due next, until nothing waits for time any more."""
         return await self._outcomes(Wanted(queue=queue, skips_waits=True), crash_at)
 
     def run_available_sync(
@@ -196,17 +196,23 @@ class Platform:
         self, task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
     ) -> JobOutcome[R]: ...
     async def run_task(
-        self, task: BoundTask[..., R], /, *args: Any, crash_at: Crashes = None, **kwargs: Any
-    ) -> JobOutcome[R]:
+        self,
+        task: Any,
+        /,
+        *args: Any,
+        crash_at: Any = None,
+        **kwargs: Any,
+    ) -> JobOutcome[Any]:
         """Enqueue one job of this task and run it to its end, its retries and snoozes without waiting.
 
         Runs no other job, not those that it enqueues either. Ends early where
         only somebody else can go on: parked, or in a paused queue. Raises
         InvalidArguments, as `enqueue` does; what the handler raises is in the outcome.
         """
-        self._own[task.spec.name] = task.spec
-        handle = await task.using(self.client).enqueue(*args, **kwargs)
-        await self._work(Wanted(job_id=handle.id, skips_waits=True), crash_at, [task.spec])
+        bound: BoundTask[..., Any] = task
+        self._own[bound.spec.name] = bound.spec
+        handle = await bound.using(self.client).enqueue(*args, **kwargs)
+        await self._work(Wanted(job_id=handle.id, skips_waits=True), crash_at, [bound.spec])
         return self.outcome(handle)
 
     @overload
@@ -216,8 +222,13 @@ class Platform:
         self, task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
     ) -> JobOutcome[R]: ...
     def run_task_sync(
-        self, task: BoundTask[..., R], /, *args: Any, crash_at: Crashes = None, **kwargs: Any
-    ) -> JobOutcome[R]:
+        self,
+        task: Any,
+        /,
+        *args: Any,
+        crash_at: Any = None,
+        **kwargs: Any,
+    ) -> JobOutcome[Any]:
         """Do the same as `run_task` in synchronous code."""
         return wait_for(lambda: self.run_task(task, *args, crash_at=crash_at, **kwargs))
 

@@ -1,4 +1,4 @@
-"""For pytest: `pytest_plugins = ["holdfast.testing.plugin"]` in your `conftest.py` gives the fixture `holdfast`.
+"""For pytest: the fixture `holdfast`, with `pytest_plugins = ["holdfast.testing.plugin"]` in a `conftest.py`.
 
 Not loaded by itself: a program that has Holdfast installed does not want its
 every test run to import it.

@@ -19,8 +19,12 @@ async def run_task(
     task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
 ) -> JobOutcome[R]: ...
 async def run_task(
-    task: BoundTask[..., R], /, *args: Any, crash_at: Crashes = None, **kwargs: Any
-) -> JobOutcome[R]:
+    task: Any,
+    /,
+    *args: Any,
+    crash_at: Any = None,
+    **kwargs: Any,
+) -> JobOutcome[Any]:
     """Enqueue one job of a task on an empty ledger and run it to its end; `Platform.run_task` says how.
 
     `crash_at` says where its worker dies: one of CRASH_POINTS, a number (3: at the third
@@ -37,8 +41,12 @@ def run_task_sync(
     task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
 ) -> JobOutcome[R]: ...
 def run_task_sync(
-    task: BoundTask[..., R], /, *args: Any, crash_at: Crashes = None, **kwargs: Any
-) -> JobOutcome[R]:
+    task: Any,
+    /,
+    *args: Any,
+    crash_at: Any = None,
+    **kwargs: Any,
+) -> JobOutcome[Any]:
     """Do the same in synchronous code, on an event loop of its own."""
     return wait_for(lambda: run_task(task, *args, crash_at=crash_at, **kwargs))
 

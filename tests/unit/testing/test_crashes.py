@@ -81,7 +81,7 @@ def test_a_transaction_is_whole_or_not_at_all(platform: Platform, task, crash_at
 
 def test_a_death_that_never_came_fails_the_test(platform: Platform):
     """A test whose worker lived would prove nothing."""
-    with pytest.raises(AssertionError, match="never came to .*before_progress"):
+    with pytest.raises(AssertionError, match=r"never came to .*before_progress"):
         platform.run_task_sync(greet, "Ada", crash_at="before_progress")
 
 

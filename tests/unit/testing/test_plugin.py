@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 CONFTEST = 'pytest_plugins = ["holdfast.testing.plugin"]\n'
-TESTS = '''
+TESTS = """
 import asyncio
 from holdfast import task
 
@@ -22,7 +22,7 @@ def test_sync(holdfast):
 def test_async(holdfast):
     assert 6 == asyncio.run(holdfast.run_task(double, 3)).result()
     holdfast.assert_enqueued(double, {"number": 3}, times=1)
-'''
+"""
 
 
 def test_the_fixture_is_one_line_away(tmp_path):
