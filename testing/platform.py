@@ -1,7 +1,8 @@
 """A platform for one test: ledger, client, clock and worker in the test's own process."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from typing import Any, Final, ParamSpec, Self, TypeVar, overload
@@ -32,7 +33,9 @@ from holdfast.workers.limits import Limits
 P = ParamSpec("P")
 R = TypeVar("R")
 Crashes = CrashAt | Sequence[CrashAt] | None
+T = TypeVar("T")
 DEFAULT_LEASE_SECONDS: Final = 20.0
+_SERVE_SECONDS: Final = 0.02
 
 
 class Platform:
@@ -176,6 +179,17 @@ class Platform:
     async def drain(self, *, queue: str | None = None, crash_at: Crashes = None) -> list[JobOutcome[Any]]:
         """Do the same, and move the clock to whatever is due next, until nothing waits for time any more."""
         return await self._outcomes(Wanted(queue=queue, skips_waits=True), crash_at)
+
+    async def serve(self, work: Awaitable[T]) -> T:
+        """Await this, and run meanwhile what becomes due: for code that waits for the results of its jobs."""
+        waiting = asyncio.ensure_future(work)
+        try:
+            while not waiting.done():
+                await self.run_available()
+                await asyncio.wait({waiting}, timeout=_SERVE_SECONDS)
+        finally:
+            waiting.cancel()
+        return await waiting
 
     def run_available_sync(
         self, *, queue: str | None = None, crash_at: Crashes = None

@@ -219,6 +219,21 @@ def test_a_handler_on_a_thread_may_outlive_its_hard_limit(platform: Platform, up
         outcome.result()
 
 
+def test_code_that_waits_for_a_result_is_served(platform: Platform, upstream):
+    """Its jobs run while it waits; what it raises is raised."""
+
+    async def place_order() -> str:
+        handle = await greet.enqueue("Ada")
+        return await handle.result(timeout_seconds=30)
+
+    async def fail() -> None:
+        raise LookupError("nothing here")
+
+    assert "Ada!" == asyncio.run(platform.serve(place_order()))
+    with pytest.raises(LookupError, match="nothing here"):
+        asyncio.run(platform.serve(fail()))
+
+
 def test_slots_run_jobs_beside_each_other(upstream):
     """As many as there are slots."""
     with Platform(registry=REGISTRY, slots=3) as platform:
