@@ -71,7 +71,7 @@ clean:  ## remove what the other targets made, the environment included
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 PUBLIC_PACKAGES = $(wildcard __init__.py celeryconfig.py jobs ledger resilience settings health tasks \
-  workers monitoring gateway cli)
+  workers monitoring gateway testing cli)
 
 # Neither the machine's pip settings nor an address may find its way into a lock.
 COMPILE = env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null $(BIN)/pip-compile \

@@ -1,6 +1,8 @@
 """Where the ledger is and how patient its connections are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
 
@@ -30,3 +32,5 @@ class LedgerConfig:
     """How long after its hard timeout an attempt may still run before the rescuer takes the job."""
     application_name: str = "holdfast"
     """Shown in pg_stat_activity."""
+    sqlite_now: Callable[[], datetime] | None = None
+    """On SQLite, what its clock shows: for tests, which move it. None is the machine's clock."""

@@ -5,7 +5,10 @@ writes later fails with SQLITE_BUSY at once, however long the busy timeout (B28)
 """
 
 import re
-from typing import Any, Final
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -15,6 +18,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePoo
 
 from holdfast.jobs.errors import LedgerError
 from holdfast.ledger.config import LedgerConfig
+from holdfast.ledger.types import SQLITE_FORMAT, sqlite_clock_text
 
 READS_ONLY: Final = "holdfast_reads_only"
 """Execution option of a connection whose transactions never write."""
@@ -135,9 +139,21 @@ def _prepare(engine: Engine, config: LedgerConfig) -> None:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        if config.sqlite_now is not None:
+            _set_clock(cast("sqlite3.Connection", connection), config.sqlite_now)
 
     event.listen(engine, "connect", set_pragmas)
     event.listen(engine, "begin", _begin)
+
+
+def _set_clock(connection: sqlite3.Connection, now: Callable[[], datetime]) -> None:
+    # SQLite lets a program define its functions, and the clock is one of two arguments (see types.py).
+    def strftime(form: str, instant: str) -> str:
+        if (form, instant) != (SQLITE_FORMAT, "now"):
+            raise ValueError(f"the clock was asked for {instant} as {form}")
+        return sqlite_clock_text(now())
+
+    connection.create_function("strftime", 2, strftime, deterministic=True)
 
 
 def _begin(connection: Connection) -> None:

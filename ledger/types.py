@@ -20,7 +20,9 @@ INSTANT_WIDTH: Final = 27
 LONGEST_SECONDS: Final = 100 * 366 * 24 * 3600.0
 """A hundred years: the longest delay that is stored; what asks for more gets this."""
 
-_SQLITE_FORMAT: Final = "'%Y-%m-%dT%H:%M:%f000Z'"
+SQLITE_FORMAT: Final = "%Y-%m-%dT%H:%M:%f000Z"
+"""What SQLite's clock is asked for; it counts milliseconds."""
+_SQLITE_FORMAT: Final = f"'{SQLITE_FORMAT}'"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -60,6 +62,11 @@ class Instant(TypeDecorator[datetime]):
 def instant_text(value: datetime) -> str:
     """Write an aware instant as text of fixed width in UTC; both databases read it."""
     return _aware(value).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def sqlite_clock_text(instant: datetime) -> str:
+    """Write an aware instant as SQLite's own clock does, in whole milliseconds."""
+    return _aware(instant).replace(tzinfo=None).isoformat(timespec="milliseconds") + "000Z"
 
 
 def bounded_seconds(seconds: float) -> float:

@@ -24,6 +24,10 @@ class BoundTask(Generic[P, R]):
         self._options = options
         self._client = client
 
+    def using(self, client: Client) -> "BoundTask[P, R]":
+        """Return the same task and options with another client."""
+        return BoundTask(self.spec, self._options, client)
+
     async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Write a job and ring. When this returns, the job will not be lost.
 

@@ -1,8 +1,7 @@
 """The real ledger on a database in memory whose clock, commits and memory are the simulation's.
 
-Nothing of the ledger is replaced. SQLite lets a program define `strftime`, so
-the database's clock is a function here; and its driver lets a program derive
-its connection, so each COMMIT asks first.
+Nothing of the ledger is replaced: it takes a clock for SQLite, and SQLite's
+driver lets a program derive its connection, so each COMMIT asks first.
 """
 
 import sqlite3
@@ -15,6 +14,7 @@ from sqlalchemy import event
 
 from holdfast.ledger import Ledger, LedgerConfig
 from holdfast.ledger import transaction as transaction_module
+from holdfast.ledger.types import sqlite_clock_text
 from holdfast.ledger.upgrade import migrate
 from holdfast.tests.simulation.threads import Event
 
@@ -57,7 +57,8 @@ class Database:
         self.seconds: Callable[[], float] = float
         """What its clock shows, after noon."""
         self.on_commit: Callable[[AskingConnection], object] = AskingConnection.really_commit
-        config = LedgerConfig(f"sqlite:///{_ADDRESS}&uri=true", pool_size=64, pool_overflow=0)
+        address = f"sqlite:///{_ADDRESS}&uri=true"
+        config = LedgerConfig(address, pool_size=64, pool_overflow=0, sqlite_now=self.instant)
         self.witness = sqlite3.connect(_ADDRESS, uri=True, isolation_level=None)
         """Sees what is committed, and nothing else."""
         migrate(config)
@@ -84,10 +85,13 @@ class Database:
         """Ask nobody any more."""
         self.on_commit, self.seconds = AskingConnection.really_commit, float
 
+    def instant(self) -> datetime:
+        """What the database's clock shows."""
+        return NOON + timedelta(seconds=self.seconds())
+
     def now(self) -> str:
-        """The database's clock, as its statements read it."""
-        instant = NOON + timedelta(seconds=self.seconds())
-        return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03d}000Z"
+        """The same as its statements read it."""
+        return sqlite_clock_text(self.instant())
 
     def snapshot(self) -> sqlite3.Connection:
         """Remember what is committed."""
@@ -108,10 +112,4 @@ class Database:
             *arguments, **options, factory=AskingConnection, cached_statements=_STATEMENTS
         )
         connection.database = self
-        connection.create_function("strftime", 2, self._strftime, deterministic=True)
         return connection
-
-    def _strftime(self, _form: str, instant: str) -> str:
-        if instant != "now":
-            raise ValueError(f"the clock was asked for {instant}")
-        return self.now()

@@ -4,6 +4,7 @@ from typing import assert_type
 
 from holdfast import Client, Handle, RetryPolicy, Task, TaskContext, connect, task
 from holdfast.tasks.bound import BoundTask
+from holdfast.testing import JobOutcome, Platform, run_task, run_task_sync
 
 
 @task
@@ -52,3 +53,16 @@ async def by_client() -> None:
         assert_type(await client.enqueue(plain, ("Ada",)), Handle[list[int]])
     with connect() as client:
         assert_type(client.enqueue_sync(threaded, {"number": 1}), Handle[float])
+
+
+async def in_a_test() -> None:
+    """The test kit's outcome has the result's type, and a crash changes nothing of that."""
+    assert_type(await run_task(with_context, "Ada", times=2), JobOutcome[str])
+    assert_type((await run_task(plain, "Ada", crash_at="before_settle")).result(), list[int])
+    assert_type(run_task_sync(threaded.options(priority=1), number=1), JobOutcome[float])
+    with Platform() as platform:
+        assert_type(await platform.run_task(bare), JobOutcome[None])
+        assert_type(
+            platform.run_task_sync(plain, "Ada", crash_at=[1, ("after_progress", 2)]), JobOutcome[list[int]]
+        )
+        assert_type(platform.outcome(await plain.enqueue("Ada")).result(), list[int])

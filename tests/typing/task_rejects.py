@@ -1,6 +1,7 @@
 """What the type checker must reject; each such line names the error code that it expects."""
 
 from holdfast import TaskContext, task
+from holdfast.testing import run_task_sync
 
 
 @task
@@ -40,3 +41,9 @@ def numbered() -> None:
 @task(timeout=5)  # E: call-overload, untyped-decorator
 def limited() -> None:
     """The name of the option says soft or hard, and the unit."""
+
+
+def in_a_test() -> None:
+    """The test kit checks a call as `enqueue` does."""
+    run_task_sync(double, "one")  # E: call-overload
+    run_task_sync(double, 1, crash_at="nowhere")  # E: call-arg
