@@ -171,8 +171,8 @@ class Proxy:
             _, open_still = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in open_still:
                 pump.cancel()
-        except OSError:
-            return  # the server is down: the client is refused below
+        except (OSError, asyncio.CancelledError):
+            return  # the server is down, or we close: the client is turned away below
         finally:
             link.reset() if self._is_refusing else link.close()
             self._links.discard(link)
