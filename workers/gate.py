@@ -289,7 +289,7 @@ class Gate:
             await self._claim_unrung()
 
     async def _rest(self) -> None:
-        # While no ring comes and the ledger has more, no free slot idles: a broker that is away costs no speed.
+        # While no ring comes and the ledger has more, no free slot idles: an absent broker costs no speed.
         self._has_freed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._has_freed.wait(), QUIET_SECONDS * (0.75 + 0.5 * random_fraction()))

@@ -140,7 +140,7 @@ class BreakableBroker(ABC):
         yield
         self.set_memory(enough=True)
 
-    def settle_down(self) -> None:
+    def settle_down(self) -> None:  # noqa: B027 -- nothing to do is the usual case
         """Have what was declared a moment ago on disk, so that a kill cannot undo it."""
 
     @abstractmethod

@@ -50,6 +50,7 @@ class Proxy:
         self._delay_seconds = 0.0
         self._is_refusing = False
         self._loses_reply_to: bytes | None = None
+        self._then_refuses = False
         self._links: set[_Link] = set()
         self._flows = {way: asyncio.Event() for way in Way}
         self._loop = asyncio.new_event_loop()
@@ -125,9 +126,16 @@ class Proxy:
 
         self._do(aim)
 
-    def lose_reply_to(self, text: bytes) -> None:
-        """Let the next packet with this text reach the server, and reset its connection before the reply."""
-        self._do(lambda: setattr(self, "_loses_reply_to", text))
+    def lose_reply_to(self, text: bytes, *, then_refuses: bool = False) -> None:
+        """Let the next packet with this text reach the server, and reset its connection before the reply.
+
+        `then_refuses`: from that moment every connection is refused, so that the client cannot ask again.
+        """
+
+        def prepare() -> None:
+            self._loses_reply_to, self._then_refuses = text, then_refuses
+
+        self._do(prepare)
 
     @property
     def connections(self) -> int:
@@ -188,6 +196,7 @@ class Proxy:
                     return
                 if link.loses_reply and way is Way.TO_CLIENT:
                     self.lost_replies += 1
+                    self._is_refusing |= self._then_refuses
                     link.reset()
                     return
                 if way is Way.TO_SERVER and self._loses_reply_to and self._loses_reply_to in data:

@@ -57,6 +57,8 @@ class Stage:
     def round_trip(self) -> None:
         """Send a plain Celery message to the intake and wait for its result: every consumer works."""
         with contextlib.closing(Celery(broker=self.held.broker_url, set_as_current=False)) as celery:
+            # All plain applications of a process share their connections, and wait for ever for a silent one.
+            celery.conf.broker_pool_limit = 0
             sent = until(lambda: _sent(celery), timeout_seconds=RECOVERY_SECONDS, what="a message to be sent")
         assert 42 == self.held.app.AsyncResult(sent).get(timeout=RECOVERY_SECONDS)
 
