@@ -30,6 +30,9 @@ class LedgerConfig:
     """A job that is not final so long after it was due is quarantined."""
     attempt_grace_seconds: float = 30.0
     """How long after its hard timeout an attempt may still run before the rescuer takes the job."""
+    transaction_pooler: bool = False
+    """The address leads to a pooler that changes the server's connection after each transaction, as
+    PgBouncer does with `pool_mode = transaction`. Costs a round trip for each transaction."""
     application_name: str = "holdfast"
     """Shown in pg_stat_activity."""
     sqlite_now: Callable[[], datetime] | None = None

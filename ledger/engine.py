@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -27,7 +27,8 @@ IN_OUR_SCHEMA: Final = "holdfast_in_our_schema"
 """Execution option of a connection on which our tables need no schema name."""
 
 _SCHEMA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
-_IDLE_TRANSACTION_SECONDS: Final = 60
+IDLE_TRANSACTION_TIMEOUT: Final = "idle_in_transaction_session_timeout"
+IDLE_TRANSACTION_SECONDS: Final = 60
 _HINT: Final = "Use postgresql+psycopg://user:password@host/database or sqlite:///path/to/file."
 
 
@@ -38,7 +39,7 @@ def make_engine(config: LedgerConfig, *, only_ours: bool = False) -> Engine:
     """
     url = checked_url(config)
     options = _options(url, config)
-    if only_ours and config.schema and is_postgresql(url):
+    if only_ours and config.schema and is_postgresql(url) and not config.transaction_pooler:
         options["connect_args"]["options"] += f' -c search_path="{config.schema}"'
         options["execution_options"] = {IN_OUR_SCHEMA: True}
     engine = create_engine(url, poolclass=QueuePool, **options)
@@ -100,18 +101,28 @@ def _options(url: URL, config: LedgerConfig) -> dict[str, Any]:
     }
 
 
-def _postgresql(config: LedgerConfig) -> dict[str, Any]:
-    settings = {
-        "statement_timeout": round(config.statement_timeout_seconds * 1000),
-        "lock_timeout": round(config.lock_timeout_seconds * 1000),
+def _session_settings(config: LedgerConfig) -> dict[str, str]:
+    return {
+        "statement_timeout": str(round(config.statement_timeout_seconds * 1000)),
+        "lock_timeout": str(round(config.lock_timeout_seconds * 1000)),
         # A frozen process must not keep its locks for ever.
-        "idle_in_transaction_session_timeout": _IDLE_TRANSACTION_SECONDS * 1000,
+        IDLE_TRANSACTION_TIMEOUT: str(IDLE_TRANSACTION_SECONDS * 1000),
         "timezone": "UTC",
     }
+
+
+def _postgresql(config: LedgerConfig) -> dict[str, Any]:
+    pairs = _session_settings(config).items()
+    # A pooler that changes connections keeps neither a session's settings nor its prepared statements.
+    kept = (
+        {"prepare_threshold": None}
+        if config.transaction_pooler
+        else {"options": " ".join(f"-c {name}={value}" for name, value in pairs)}
+    )
     return {
+        **kept,
         "application_name": config.application_name,
         "connect_timeout": max(1, round(config.connect_timeout_seconds)),
-        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "keepalives": 1,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
@@ -127,6 +138,8 @@ def _sqlite(config: LedgerConfig) -> dict[str, Any]:
 
 def _prepare(engine: Engine, config: LedgerConfig) -> None:
     if engine.dialect.name != "sqlite":
+        if config.transaction_pooler:
+            event.listen(engine, "begin", _settings_for_each_transaction(config))
         return
 
     def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -154,6 +167,17 @@ def _set_clock(connection: sqlite3.Connection, now: Callable[[], datetime]) -> N
         return sqlite_clock_text(now())
 
     connection.create_function("strftime", 2, strftime, deterministic=True)
+
+
+def _settings_for_each_transaction(config: LedgerConfig) -> Callable[[Connection], None]:
+    settings = _session_settings(config)
+    calls = ", ".join(f"set_config('{name}', :{name}, true)" for name in settings)
+    statement = text(f"SELECT {calls}")
+
+    def begin(connection: Connection) -> None:
+        connection.execute(statement, settings)
+
+    return begin
 
 
 def _begin(connection: Connection) -> None:

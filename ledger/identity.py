@@ -8,10 +8,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from holdfast.jobs.errors import LedgerError, SchemaMismatch
+from holdfast.ledger.engine import IDLE_TRANSACTION_SECONDS
 from holdfast.ledger.records import LedgerPing
 from holdfast.ledger.revision import revision_of
 from holdfast.ledger.statements import meta
 from holdfast.ledger.transaction import Transactions
+from holdfast.ledger.translate import POOLER_HINT
 
 EPOCH_REST_SECONDS: Final = 60.0
 """The epoch changes at most this often, so that a broker that forgets at once cannot cause a storm."""
@@ -79,6 +81,20 @@ class Identity:
                 detail="this SQLite file is the ledger of another machine",
                 hint="Use PostgreSQL for several machines; if you moved it, run `holdfast ledger promoted`.",
             )
+
+    def check_session(self) -> None:
+        """Raise LedgerError if what stands between us and PostgreSQL swallows a session's settings.
+
+        A pooler may be told to ignore them: our tables would not be found, and no wait would have an end.
+        """
+        if not self._transactions.is_postgresql:
+            return
+        seconds = self._transactions.read(
+            lambda connection: self._transactions.run(connection, meta.idle_limit()).scalar_one(),
+            doing="compare the session's settings",
+        )
+        if seconds != IDLE_TRANSACTION_SECONDS:
+            raise LedgerError(detail="the database's session does not have our settings", hint=POOLER_HINT)
 
     def new_epoch(self, seen: str) -> str:
         """Change the epoch if it is still the one that was seen; returns the one that holds now."""

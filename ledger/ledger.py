@@ -108,6 +108,7 @@ class Ledger:
         """Learn which ledger this is; see `connect`. Without tables it stays nameless."""
         revision = self.revision()
         if check_schema:
+            self._identity.check_session()
             check_revision(revision)
             self._identity.check_machine()
         if revision is not None:

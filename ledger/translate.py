@@ -23,6 +23,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from holdfast.jobs.errors import LedgerError, LedgerUnavailable, SchemaMismatch
 
 LONGEST_DETAIL: Final = 500
+POOLER_HINT: Final = (
+    "The address leads to a pooler that does not keep a session's settings, such as PgBouncer: "
+    "set HOLDFAST_DATABASE_TRANSACTION_POOLER=true, or use PostgreSQL's own address."
+)
+_FROM_A_POOLER: Final = "unsupported startup parameter"
 
 
 class Trouble(Enum):
@@ -57,6 +62,8 @@ def trouble(error: SQLAlchemyError) -> Trouble:
         return Trouble.CONNECTION
     if not isinstance(error, DBAPIError):
         return Trouble.OTHER
+    if _FROM_A_POOLER in str(error.orig):
+        return Trouble.OTHER
     if error.connection_invalidated:
         return Trouble.CONNECTION
     state = getattr(error.orig, "sqlstate", None)
@@ -80,7 +87,7 @@ def translated(error: SQLAlchemyError, *, doing: str) -> LedgerError:
         return SchemaMismatch(detail=detail)
     if kind in {Trouble.CONFLICT, Trouble.CONNECTION, Trouble.LOCKED}:
         return LedgerUnavailable(detail=detail)
-    return LedgerError(detail=detail)
+    return LedgerError(detail=detail, hint=POOLER_HINT if _FROM_A_POOLER in said else "")
 
 
 @contextmanager

@@ -178,6 +178,7 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride]  # BaseSe
             lock_timeout_seconds=self.database_lock_timeout_seconds,
             total_age_seconds=self.job_total_age_seconds,
             attempt_grace_seconds=self.attempt_grace_seconds,
+            transaction_pooler=self.database_transaction_pooler,
             application_name=application_name,
         )
 

@@ -16,6 +16,7 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue
 from kombu.messaging import Producer
 from kombu.transport.base import StdChannel
+from redis.exceptions import ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError
 
 from holdfast.jobs.job import Ring
 
@@ -31,6 +32,9 @@ _HEARTBEAT_SECONDS: Final = 10.0
 _IDLE_CHECK_SECONDS: Final = 2.0
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 2.0
+
+_FOR_A_WHILE: Final = (ReadOnlyError, OutOfMemoryError, MasterDownError, ClusterDownError)
+"""What a server answers that takes no writes at the moment: an outage, whatever the queue."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -166,7 +170,8 @@ class Doorbell:
         line.hang_up()
 
     def _recover(self, line: "_Line", batch: list[Ring], outage: "_Outage", error: Exception) -> None:
-        left = self._send_apart(line, batch) if line.is_refused else batch
+        is_refused = line.is_refused and not _is_for_a_while(error)
+        left = self._send_apart(line, batch) if is_refused else batch
         if not left:
             outage.is_over()
             self._sent()
@@ -226,6 +231,11 @@ class Doorbell:
         with self._changed:
             while not self._is_closed and (left := ends_at - time.monotonic()) > 0:
                 self._changed.wait(left)
+
+
+def _is_for_a_while(error: BaseException | None) -> bool:
+    # What is sent in bulk is wrapped.
+    return error is not None and (isinstance(error, _FOR_A_WHILE) or _is_for_a_while(error.__cause__))
 
 
 class SilentBell:

@@ -83,6 +83,8 @@ class Gate:
         self._last_ring_at = 0.0
         self._was_full = False
         self._pump_is_due = False
+        self._finds_unrung = False
+        self._has_freed = asyncio.Event()
         self.remnants = 0
         """Handlers that outlived their hard limit: while there is one, nothing is claimed (B17)."""
         self.is_closed = False
@@ -191,6 +193,7 @@ class Gate:
         while self._incoming:
             self._waiting.append(self._incoming.popleft())
             self._last_ring_at = self._clock.monotonic()
+            self._finds_unrung = False
 
     def _next_tickets(self) -> list[RingTicket]:
         most, threads = min(self.free, MOST_CLAIMED_AT_ONCE), self.free_threads
@@ -281,6 +284,8 @@ class Gate:
             if not attempt.is_abandoned:
                 self._let_go(attempt.lease.job_id)
                 self._pump()
+                if self._finds_unrung:
+                    self._has_freed.set()
 
     def _let_go(self, job_id: JobId) -> None:
         self.running.pop(job_id, None)
@@ -294,18 +299,29 @@ class Gate:
 
     async def _watch_quiet(self) -> None:
         while not self.is_closed:
-            await asyncio.sleep(QUIET_SECONDS * (0.75 + 0.5 * random_fraction()))
+            await self._rest()
             self._give_up_stale_rings()
             if self.free <= 0 and self._waiting:
                 self._on_stuffed()
                 self._requeue_all()
             self.look_apart()
             self._requeue_threaded()
-            while self._is_quiet():
-                wanted = self._wanted()
-                requests = [ClaimRequest(new_lease_token()) for _ in range(wanted)]
-                if len(await self._begin_claim(requests, [], self._spared())) < wanted:
-                    break
+            await self._claim_unrung()
+
+    async def _rest(self) -> None:
+        # While no ring comes and the ledger has more, no free slot idles: an absent broker costs no speed.
+        self._has_freed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_freed.wait(), QUIET_SECONDS * (0.75 + 0.5 * random_fraction()))
+
+    async def _claim_unrung(self) -> None:
+        while self._is_quiet():
+            wanted = self._wanted()
+            requests = [ClaimRequest(new_lease_token()) for _ in range(wanted)]
+            claims = await self._begin_claim(requests, [], self._spared())
+            self._finds_unrung = len(claims) == wanted
+            if not self._finds_unrung:
+                return
 
     def _requeue_threaded(self) -> None:
         # They wait for a thread, and another worker may have one.

@@ -3,9 +3,22 @@
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Insert, Integer, Select, String, Update, cast, literal, select
+from sqlalchemy import (
+    Insert,
+    Integer,
+    Interval,
+    Select,
+    String,
+    Update,
+    cast,
+    extract,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 
+from holdfast.ledger.engine import IDLE_TRANSACTION_TIMEOUT
 from holdfast.ledger.schema import health_probe, meta
 from holdfast.ledger.types import Now, now_plus
 
@@ -49,6 +62,13 @@ def change_epoch(seen: str, new: str, *, rest_seconds: float) -> Update:
         .where(meta.c.name == "epoch", meta.c.value == seen, meta.c.changed_at <= now_plus(-rest_seconds))
         .returning(meta.c.value)
     )
+
+
+@cache
+def idle_limit() -> Select[*tuple[Any, ...]]:
+    """Read after how many seconds PostgreSQL ends a transaction of ours in which nothing happens."""
+    limit = func.current_setting(IDLE_TRANSACTION_TIMEOUT)
+    return select(cast(extract("epoch", cast(limit, Interval)), Integer))
 
 
 @cache

@@ -35,3 +35,7 @@ class DatabaseFields(BaseModel):
     database_lock_timeout_seconds: float = Field(
         default=10.0, gt=0, le=600, description="Longest wait for a lock; on SQLite for the one writer."
     )
+    database_transaction_pooler: bool = Field(
+        default=False,
+        description="The URL leads to PgBouncer with `pool_mode = transaction`, or its like.",
+    )

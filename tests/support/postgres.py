@@ -103,6 +103,10 @@ class PostgresServer(Server):
             self._templates.add(name)
         return name
 
+    def replica(self, port: int) -> "PostgresReplica":
+        """Make a hot standby of this running server, not started yet; it streams from this port."""
+        return PostgresReplica(self, port)
+
     def drop_database(self, name: str) -> None:
         """Remove a database and end the sessions in it."""
         with self.connect() as connection:
@@ -146,6 +150,45 @@ class PostgresServer(Server):
             if self._user:
                 shutil.chown(target, self._user, self._user)
         self.settings["ssl"] = "on"
+
+
+class PostgresReplica(PostgresServer):
+    """A streaming, asynchronous hot standby; `promote` makes it a primary of what it has received."""
+
+    name = "replica"
+
+    def __init__(self, primary: PostgresServer, port: int) -> None:
+        """Stream from a port that leads to the primary."""
+        super().__init__(settings=primary.settings)
+        self.password = primary.password
+        self._streams_from = port
+
+    def promote(self) -> None:
+        """Serve writes from now on; what was not received is lost."""
+        with self.connect() as connection:
+            connection.execute("SELECT pg_promote(true, 30)")
+
+    def received(self) -> str:
+        """Tell the last position in the log that it has replayed."""
+        with self.connect() as connection:
+            (position,) = connection.execute("SELECT pg_last_wal_replay_lsn()::text").fetchone() or ("",)
+        return str(position)
+
+    def _make_cluster(self) -> None:
+        if self._user:
+            _give(self.folder, self._user)
+        primary = f"host={LOOPBACK} port={self._streams_from} user=postgres password={self.password}"
+        done = subprocess.run(
+            [
+                str(self.programs / "pg_basebackup"), "--pgdata", str(self.data), "--write-recovery-conf",
+                "--wal-method", "stream", "--checkpoint", "fast", "--no-sync",
+                "--dbname", primary,
+            ],
+            user=self._user, group=self._user, extra_groups=[] if self._user else None,
+            cwd=self.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise ServerFailed(f"pg_basebackup failed:\n{done.stdout}{done.stderr}")
 
 
 def postgres_binaries() -> Path | None:

@@ -47,6 +47,16 @@ async def witness(ctx: TaskContext, folder: str, name: str, seconds: float = 0.0
     return os.getpid()
 
 
+@task(name="sample.attend", retry=QUICK)
+async def attend(ctx: TaskContext, folder: str, name: str) -> int:
+    """Run from the first mark until somebody leaves the file `name.go`, then leave the last mark."""
+    mark(Path(folder), f"{name}.start", f"{ctx.job.id} {ctx.attempt} {os.getpid()}")
+    while not (Path(folder) / f"{name}.go").exists():
+        await asyncio.sleep(0.05)
+    mark(Path(folder), f"{name}.end", f"{ctx.job.id} {ctx.attempt} {os.getpid()}")
+    return ctx.attempt
+
+
 @task(name="sample.flaky", retry=QUICK)
 async def flaky(ctx: TaskContext, good_attempt: int) -> int:
     """Fail for a transient reason until an attempt."""
@@ -200,6 +210,16 @@ async def secret(api_key: str) -> int:
 def multiply(left: int, right: int) -> int:
     """Run as a plain Celery task beside ours."""
     return left * right
+
+
+@shared_task(name="plain.attend", acks_late=True)
+def plain_attend(folder: str, name: str) -> str:
+    """Do as `sample.attend` does, on a thread, its message unacknowledged until the end."""
+    mark(Path(folder), f"{name}.start", str(os.getpid()))
+    while not (Path(folder) / f"{name}.go").exists():
+        time.sleep(0.05)  # noqa: TID251 -- a plain Celery task waits as it can
+    mark(Path(folder), f"{name}.end", str(os.getpid()))
+    return name
 
 
 def mark(folder: Path, name: str, text: str) -> None:

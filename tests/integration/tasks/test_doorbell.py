@@ -211,6 +211,28 @@ def test_a_queue_that_the_broker_refuses_costs_no_other_queue_its_rings(own_redi
     doorbell.close()
 
 
+@pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+    ],
+    ids=["read only", "full"],
+)
+def test_a_redis_that_takes_no_writes_for_a_while_hears_the_rings_later(own_redis, broken: str, mended: str):
+    """READONLY and OOM are outages, and no refusal of one queue: no ring is let go."""
+    doorbell = a_doorbell(own_redis.url)
+    with own_redis.client() as client:
+        client.execute_command(*broken.split())
+        doorbell.ring(rings(3))
+        assert not doorbell.flush(0.5)
+        client.execute_command(*mended.split())
+    assert doorbell.flush(10)
+    assert 0 == doorbell.dropped
+    assert ["job-0", "job-1", "job-2"] == on_the_queue(own_redis)
+    doorbell.close()
+
+
 def test_no_ring_is_no_work():
     """An empty list starts neither thread nor connection."""
     doorbell = a_doorbell("redis://127.0.0.1:1/0")

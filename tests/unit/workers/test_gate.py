@@ -306,6 +306,20 @@ def test_a_quiet_worker_asks_the_ledger_itself(ledger, lively, clock):
     asyncio.run(main())
 
 
+def test_a_broker_that_is_away_costs_no_speed(ledger, clock):
+    """While no ring comes and the ledger has more, a slot that becomes free is used at once."""
+
+    async def main():
+        async with bench(ledger, slots=1, clock=clock) as b:
+            enqueued(ledger, 30)
+            b.may_end.set()
+            clock.advance(1.0)
+            # One look at the quiet gate for each job would take half a minute.
+            await b.until_started(30)
+
+    asyncio.run(main())
+
+
 def test_a_worker_that_hears_rings_does_not_ask_by_itself(ledger, lively, clock):
     """Direct claims are for silence only: the clock has not moved since the start."""
 
