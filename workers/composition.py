@@ -32,6 +32,7 @@ from holdfast.tasks.registry import Registry, registry
 from holdfast.tasks.task import Task as JobTask
 from holdfast.workers.amqp_properties import guard_properties
 from holdfast.workers.celery_view import RequestStack
+from holdfast.workers.census import birth_of_self
 from holdfast.workers.companion.beat import Companion
 from holdfast.workers.companion.introduction import LifeTerms
 from holdfast.workers.companion.link import link_of_this_process
@@ -41,9 +42,10 @@ from holdfast.workers.forwarding import forwarder
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.leaving import leave_for_certain
 from holdfast.workers.node import HoldfastWorker
+from holdfast.workers.outfit import Outfit
 from holdfast.workers.probes import MetricsPage, Probes
 from holdfast.workers.redis_channel import GuardedChannel
-from holdfast.workers.runtime import Outfit, Runtime
+from holdfast.workers.runtime import Runtime
 from holdfast.workers.runtime_vitals import RuntimeVitals
 from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
 from holdfast.workers.services.leader import Leadership
@@ -52,6 +54,8 @@ from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.services.stager import Stager
 from holdfast.workers.services.undertaker import Undertaker
+from holdfast.workers.spool.folder import DiskFolder
+from holdfast.workers.spool.heir import prefix_of
 from holdfast.workers.vitals import VitalLimits
 
 _SWEEPS_PER_LEASE: Final = 4
@@ -174,9 +178,10 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             services=lambda runtime: _services(app, runtime, doorbell),
             probes=lambda runtime: _probes(app, runtime),
             leave=leave_for_certain,
-            companion=_companion(settings, hostname),
+            companion=_companion(settings, hostname, ledger.ledger_id),
             beats=_beats(settings),
             handlers=app.handlers_ledger,
+            spool=DiskFolder(settings.spool_path) if settings.spool_largest_bytes else None,
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
@@ -217,6 +222,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         hard_timeout_seconds=settings.hard_timeout_seconds,
         result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
+        spool_largest_bytes=settings.spool_largest_bytes,
     )
 
 
@@ -225,12 +231,14 @@ def _beats(settings: Settings) -> Ledger:
     return Ledger(replace(config, pool_size=1, pool_overflow=1))
 
 
-def _companion(settings: Settings, name: str) -> Companion | None:
+def _companion(settings: Settings, name: str, ledger_id: str) -> Companion | None:
     link = link_of_this_process()
     if link is None:
         return None
     terms = LifeTerms(
         name=name,
+        spool=str(settings.spool_path),
+        spool_prefix=prefix_of(ledger_id, birth_of_self()),
         beat_seconds=settings.beat_seconds,
         lease_seconds=settings.lease_seconds,
         stall_seconds=settings.loop_stall_limit_seconds,
@@ -300,7 +308,14 @@ def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[Se
         ),
     ]
     everywhere = [
-        Undertaker(ledger, runtime.birth, self_id, events=events, pause_seconds=settings.beat_seconds)
+        Undertaker(
+            ledger,
+            runtime.birth,
+            self_id,
+            events=events,
+            pause_seconds=settings.beat_seconds,
+            heir=runtime.heir,
+        )
     ]
     return [
         thread("holdfast-maintenance", led, lead),

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from holdfast.jobs.clock import Clock
@@ -11,6 +12,8 @@ from holdfast.ledger import Ledger
 from holdfast.workers.beat import BeatCalls, Heartbeat
 from holdfast.workers.companion.introduction import Introduction
 from holdfast.workers.companion.page import Page
+from holdfast.workers.spool.folder import DiskFolder
+from holdfast.workers.spool.heir import Heir
 
 APPLICATION: Final = "holdfast-companion"
 """How the database lists its connection."""
@@ -69,8 +72,12 @@ class Keeper:
     def _close_row(self, introduction: Introduction) -> None:
         if self._ledger is None:
             return
+        terms = introduction.terms
+        heir = Heir(DiskFolder(Path(terms.spool)), terms.spool_prefix, events=self._events)
         try:
-            self._ledger.retire_worker(introduction.worker_id)
+            # The outcomes that it left on disk are settled before its jobs are free (B16).
+            if not heir.replay(self._ledger):
+                self._ledger.retire_worker(introduction.worker_id)
         except LedgerError:
             return
 

@@ -1,0 +1,56 @@
+"""What a worker is put together from, and what it asks of Celery's consumer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from celery import Celery
+
+from holdfast.jobs.clock import Clock
+from holdfast.jobs.events import Events
+from holdfast.ledger import Ledger
+from holdfast.tasks.doorbell import Doorbell
+from holdfast.tasks.registry import Registry
+from holdfast.workers.companion.beat import Companion
+from holdfast.workers.intake import Adopter, Intake
+from holdfast.workers.probes import Probes
+from holdfast.workers.services.service import ServiceThread
+from holdfast.workers.spool.folder import Folder
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What a worker is given: the parts that the composition root made."""
+
+    app: Celery
+    ledger: Ledger
+    doorbell: Doorbell
+    registry: Registry
+    events: Events
+    clock: Clock
+    adopter: Adopter
+    intake: Intake | None
+    services: Callable[[Any], list[ServiceThread]]
+    """Made for a worker (its `Runtime`) when it starts."""
+    probes: Callable[[Any], Probes]
+    """Made for a worker (its `Runtime`) with its other parts."""
+    leave: Callable[[], object] = bool
+    """Called last: sees to it that the process ends."""
+    companion: Companion | None = None
+    """None: the worker beats for itself, on a thread."""
+    beats: Ledger | None = None
+    """The same ledger on a connection of its own for that thread, which nothing else may hold up."""
+    handlers: Ledger | None = None
+    """The same ledger on connections of their own for handlers, which hold up no claim that way."""
+    spool: Folder | None = None
+    """None: outcomes that wait for the ledger die with the process."""
+
+
+class RingConsumer(Protocol):
+    """What is asked of Celery's consumer; on the hub's thread."""
+
+    def pause_rings(self) -> None:
+        """Stop consuming rings."""
+
+    def resume_rings(self) -> None:
+        """Consume rings again."""
