@@ -31,6 +31,7 @@ The docstring of a class is its message; `code` is stable and stands in
     │  └─ MessageNotFound
     ├─ BrokerUnavailable
     ├─ MessageNotReplayable
+    ├─ WorkerNameTaken
     ├─ RejectedError
     │  ├─ BreakerOpen
     │  ├─ RateLimited
@@ -243,6 +244,13 @@ class MessageNotReplayable(PlatformError):
     """The quarantined message cannot be sent again."""
 
     code = "message_not_replayable"
+
+
+class WorkerNameTaken(PlatformError):
+    """Another worker of this name is alive."""
+
+    code = "worker_name_taken"
+    hint = "Stop that one first, or give this one a name of its own (`-n`; without it the name is random)."
 
 
 class RejectedError(PlatformError):

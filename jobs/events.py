@@ -199,6 +199,17 @@ class WorkerDeclaredDead(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TwinWatched(Event):
+    """A worker that starts found its name in use: it starts if no beat is seen of that one for a lease."""
+
+    level: ClassVar[Level] = "warning"
+    worker_id: str
+    name: str
+    host: str
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStuck(Event):
     """The event loop of a worker stood still past its limit: its companion writes the stacks and kills it."""
 
@@ -254,6 +265,37 @@ class LeaseSure(Event):
 
     worker_id: str
     away_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesSpooled(Event):
+    """The ledger is out of reach, so outcomes began to wait on disk; `count` is how many came first."""
+
+    level: ClassVar[Level] = "warning"
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolUnusable(Event):
+    """The spool cannot be written: outcomes that wait for the ledger are kept in memory alone."""
+
+    level: ClassVar[Level] = "error"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolReplayed(Event):
+    """The outcomes that a dead process left on disk were settled.
+
+    Of them `late` came after their lease and stand on their attempts, and `refused` could not be
+    written at all and stay in the folder; `torn` lines were cut off by the death.
+    """
+
+    level: ClassVar[Level] = "warning"
+    count: int
+    late: int
+    refused: int
+    torn: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ def worker_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Hand
     dead = make.counter("workers_declared_dead", "Workers that stopped beating")
     unsure = make.counter("lease_unsure", "Times the ledger was out of reach for a beat")
     away = make.counter("lease_unsure_seconds", "Seconds the ledger was out of reach")
+    spooled = make.counter("outcomes_spooled", "Times outcomes began to wait on disk for the ledger")
+    unusable = make.counter("spool_failures", "Times the spool could not be written")
+    replayed = make.counter("spool_replayed", "Outcomes of dead processes that were settled from disk")
+    twins = make.counter("twins_watched", "Times a worker found its name in use when it started")
     epochs = make.counter("broker_epochs", "Times the broker had lost its data")
     failures = make.counter("service_failures", "Errors of background services", "service")
 
@@ -33,6 +37,10 @@ def worker_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Hand
         events.WorkerDeclaredDead: lambda _event: dead.inc(),
         events.LeaseUnsure: lambda _event: unsure.inc(),
         events.LeaseSure: lambda event: away.inc(max(0.0, event.away_seconds)),
+        events.OutcomesSpooled: lambda _event: spooled.inc(),
+        events.SpoolUnusable: lambda _event: unusable.inc(),
+        events.SpoolReplayed: lambda event: replayed.inc(event.count),
+        events.TwinWatched: lambda _event: twins.inc(),
         events.LoopBlocked: _blocked(make, bounded),
         events.EpochChanged: lambda _event: epochs.inc(),
         events.ServiceFailed: lambda event: failures.labels(bounded("service", event.service)).inc(),

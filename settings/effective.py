@@ -47,6 +47,7 @@ def _resolved(settings: Settings) -> dict[str, str]:
         "adoption": str(settings.adopts).lower(),
         "data_dir": str(settings.data_path),
         "probe_heartbeat_file": str(settings.heartbeat_path),
+        "spool_dir": str(settings.spool_path),
     }
 
 

@@ -131,6 +131,11 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride]  # BaseSe
         return self.probe_heartbeat_file or self.data_path / "worker.heartbeat"
 
     @property
+    def spool_path(self) -> Path:
+        """The folder of outcomes that wait for the database."""
+        return self.spool_dir.expanduser().absolute() if self.spool_dir else self.data_path / "spool"
+
+    @property
     def has_embedded_broker(self) -> bool:
         """Whether the broker is the one that `holdfast up` runs."""
         return self.broker_url.get_secret_value() == EMBEDDED

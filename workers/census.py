@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.jobs.job import WorkerRow
+
 _STAT = "/proc/{pid}/stat"
 _START_TIME_FIELD = 19
 """Of the fields after the command's closing parenthesis: field 22 of proc_pid_stat(5)."""
@@ -35,6 +37,11 @@ def birth_of_self() -> Birth:
     except OSError:
         started = None
     return Birth(_machine_id(), pid, started or "")
+
+
+def birth_of(worker: WorkerRow) -> Birth:
+    """Return what a worker's row says of its process."""
+    return Birth(worker.machine_id, worker.pid, worker.started_marker)
 
 
 def is_proved_dead(birth: Birth, here: Birth) -> bool:

@@ -32,6 +32,7 @@ from holdfast.tasks.registry import Registry, registry
 from holdfast.tasks.task import Task as JobTask
 from holdfast.workers.amqp_properties import guard_properties
 from holdfast.workers.celery_view import RequestStack
+from holdfast.workers.census import birth_of_self
 from holdfast.workers.companion.beat import Companion
 from holdfast.workers.companion.introduction import LifeTerms
 from holdfast.workers.companion.link import link_of_this_process
@@ -55,6 +56,8 @@ from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.services.stager import Stager
 from holdfast.workers.services.undertaker import Undertaker
+from holdfast.workers.spool.folder import DiskFolder
+from holdfast.workers.spool.heir import prefix_of
 from holdfast.workers.vitals import VitalLimits
 
 _SWEEPS_PER_LEASE: Final = 4
@@ -181,10 +184,11 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             services=lambda runtime: _services(app, runtime, doorbell),
             probes=lambda runtime: _probes(app, runtime),
             leave=leave_for_certain,
-            companion=_companion(settings, hostname),
+            companion=_companion(settings, hostname, ledger.ledger_id),
             beats=_beats(settings),
             handlers=app.handlers_ledger,
             lane=_lane(settings, events, clock),
+            spool=DiskFolder(settings.spool_path) if settings.spool_largest_bytes else None,
         ),
     )
     # Handlers enqueue and read through the same client as any producer.
@@ -225,6 +229,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         hard_timeout_seconds=settings.hard_timeout_seconds,
         result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
+        spool_largest_bytes=settings.spool_largest_bytes,
     )
 
 
@@ -233,12 +238,14 @@ def _beats(settings: Settings) -> Ledger:
     return Ledger(replace(config, pool_size=1, pool_overflow=1))
 
 
-def _companion(settings: Settings, name: str) -> Companion | None:
+def _companion(settings: Settings, name: str, ledger_id: str) -> Companion | None:
     link = link_of_this_process()
     if link is None:
         return None
     terms = LifeTerms(
         name=name,
+        spool=str(settings.spool_path),
+        spool_prefix=prefix_of(ledger_id, birth_of_self()),
         beat_seconds=settings.beat_seconds,
         lease_seconds=settings.lease_seconds,
         stall_seconds=settings.loop_stall_limit_seconds,
@@ -319,7 +326,14 @@ def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[Se
         ),
     ]
     everywhere = [
-        Undertaker(ledger, runtime.birth, self_id, events=events, pause_seconds=settings.beat_seconds)
+        Undertaker(
+            ledger,
+            runtime.birth,
+            self_id,
+            events=events,
+            pause_seconds=settings.beat_seconds,
+            heir=runtime.heir,
+        )
     ]
     return [
         thread("holdfast-maintenance", led, lead),

@@ -22,3 +22,4 @@ class WorkerConfig:
     hard_timeout_seconds: float
     result_largest_bytes: int
     reconnect_longest_seconds: float
+    spool_largest_bytes: int

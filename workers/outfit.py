@@ -1,8 +1,8 @@
-"""What a worker is given: the parts that its composition root made."""
+"""What a worker is put together from, and what it asks of Celery's consumer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from celery import Celery
 
@@ -16,6 +16,7 @@ from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.isolated.lane import Lane
 from holdfast.workers.probes import Probes
 from holdfast.workers.services.service import ServiceThread
+from holdfast.workers.spool.folder import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Outfit:
     adopter: Adopter
     intake: Intake | None
     services: Callable[[Any], list[ServiceThread]]
-    """Makes them for the runtime that is given."""
+    """Made for a worker (its `Runtime`) when it starts."""
     probes: Callable[[Any], Probes]
-    """Makes them for the runtime that is given."""
+    """Made for a worker (its `Runtime`) with its other parts."""
     leave: Callable[[], object] = bool
     """Called last: sees to it that the process ends."""
     companion: Companion | None = None
@@ -44,3 +45,15 @@ class Outfit:
     """The same ledger on connections of their own for handlers, which hold up no claim that way."""
     lane: Lane | None = None
     """None: jobs that run in isolated processes are left to other workers."""
+    spool: Folder | None = None
+    """None: outcomes that wait for the ledger die with the process."""
+
+
+class RingConsumer(Protocol):
+    """What is asked of Celery's consumer; on the hub's thread."""
+
+    def pause_rings(self) -> None:
+        """Stop consuming rings."""
+
+    def resume_rings(self) -> None:
+        """Consume rings again."""

@@ -6,14 +6,13 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from holdfast.jobs.errors import JobNotFound, LedgerError
-from holdfast.jobs.events import WorkerDraining, WorkerStarted, WorkerStopped
+from holdfast.jobs.errors import JobNotFound, LedgerError, WorkerNameTaken
+from holdfast.jobs.events import ServiceFailed, WorkerDraining, WorkerStarted, WorkerStopped
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
 from holdfast.jobs.job import Settled
 from holdfast.jobs.lease import Lease
-from holdfast.ledger.records import NewWorker
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
@@ -28,26 +27,19 @@ from holdfast.workers.hub import HubLink
 from holdfast.workers.leases import LeaseKeeper
 from holdfast.workers.limits import Limits
 from holdfast.workers.loop import LoopThread
-from holdfast.workers.outfit import Outfit
+from holdfast.workers.outfit import Outfit, RingConsumer
 from holdfast.workers.placement import Isolated, Threaded
 from holdfast.workers.port import WorkerPort
+from holdfast.workers.registration import Registration
 from holdfast.workers.services.service import ServiceThread
+from holdfast.workers.spool.heir import Heir, name_of, prefix_of
+from holdfast.workers.spool.outcomes import OutcomeSpool
 from holdfast.workers.strays import Strays
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
 CLEAN_UP_SECONDS: Final = 5.0
 """How long a handler may take to end after it was cancelled for a drain."""
-
-
-class RingConsumer(Protocol):
-    """What is asked of Celery's consumer; on the hub's thread."""
-
-    def pause_rings(self) -> None:
-        """Stop consuming rings."""
-
-    def resume_rings(self) -> None:
-        """Consume rings again."""
 
 
 class Runtime:
@@ -70,7 +62,19 @@ class Runtime:
         self._consumer: RingConsumer | None = None
         self._outfit = outfit
         self._clock = outfit.clock
-        self._writer = LedgerWriter(outfit.ledger, on_unavailable=self._on_unavailable)
+        self.heir = self._new_heir()
+        self._registration = Registration(
+            config,
+            self.birth,
+            outfit.registry,
+            ledger=outfit.ledger,
+            heir=self.heir,
+            events=outfit.events,
+            clock=outfit.clock,
+        )
+        self._writer = LedgerWriter(
+            outfit.ledger, on_unavailable=self._on_unavailable, disk=self._new_spool()
+        )
         self._threads = DaemonThreads(config.threads, name="holdfast-handler")
         self._side = DaemonThreads(1, name="holdfast-side")
         self.strays = Strays(outfit.adopter, outfit.events)
@@ -103,9 +107,12 @@ class Runtime:
         self._remnant_watch: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Register, then beat, claim and serve. Raises LedgerError or SchemaMismatch: do not start."""
+        """Register, then beat, claim and serve.
+
+        Raises LedgerError, SchemaMismatch or WorkerNameTaken: do not start.
+        """
         self._probes.start()
-        self._register()
+        self._registration.enter(self.worker_id)
         self._writer.start()
         self.loop.start()
         self.loop.submit(self._start_on_loop()).result(timeout=10.0)
@@ -141,13 +148,16 @@ class Runtime:
             self.loop.stop(CLEAN_UP_SECONDS)
             return
         self.is_started = False
+        ends_at = self._clock.monotonic() + self.config.grace_seconds
         handed_back = self._drain()
         if self._outfit.intake is not None:
             self._outfit.intake.stop()
         for service in self._services:
             service.stop()
         self._heartbeat.stop()
-        self._writer.stop(CLEAN_UP_SECONDS)
+        if not self._writer.stop(max(CLEAN_UP_SECONDS, ends_at - self._clock.monotonic())):
+            # By our companion, or an heir, before anybody frees its jobs (B16).
+            self._has_remnant.set()
         self._leave()
         self._outfit.doorbell.close()
         self.loop.stop(CLEAN_UP_SECONDS)
@@ -208,22 +218,15 @@ class Runtime:
         limits = {spec.name: limit for spec in specs if (limit := spec.hard_timeout_seconds) is not None}
         return ClaimTerms(self.worker_id, self.config.queues, self.config.hard_timeout_seconds, limits)
 
-    def _register(self) -> None:
-        config = self.config
-        self.ledger.register_worker(
-            NewWorker(
-                id=self.worker_id,
-                name=config.name,
-                host=config.host,
-                pid=self.birth.pid,
-                version=config.version,
-                slots=config.slots,
-                queues=config.queues,
-                machine_id=self.birth.machine_id,
-                started_marker=self.birth.started_marker,
-            ),
-            [task.spec.offer() for task in self._outfit.registry],
-        )
+    def _new_heir(self) -> Heir | None:
+        folder = self._outfit.spool
+        return Heir(folder, prefix_of(self.ledger_id), events=self.events) if folder is not None else None
+
+    def _new_spool(self) -> OutcomeSpool | None:
+        folder, name = self._outfit.spool, name_of(self.ledger_id, self.birth, self.worker_id)
+        if folder is None:
+            return None
+        return OutcomeSpool(folder, name, largest_bytes=self.config.spool_largest_bytes, events=self.events)
 
     async def _start_on_loop(self) -> None:
         if self._outfit.companion is not None:
@@ -308,7 +311,14 @@ class Runtime:
     async def _register_again(self) -> None:
         while not self.is_draining:
             try:
-                await self._writer.call(lambda _: self._register())
+                # On a thread of its own: a worker that has our name by now is watched for up to a lease.
+                await asyncio.wrap_future(
+                    self._side.submit(partial(self._registration.enter, self.worker_id))
+                )
+            except WorkerNameTaken as error:
+                self.events.emit(ServiceFailed(service="registration", error=str(error)))
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             except LedgerError:
                 await asyncio.sleep(self.config.beat_seconds)
             else:

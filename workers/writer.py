@@ -18,11 +18,15 @@ from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Settled, Settlement, Without
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
+from holdfast.workers.spool.outcomes import OutcomeSpool
 
 T = TypeVar("T")
 MOST_IN_A_BATCH: Final = 256
 _SHORTEST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
+_SLOW_SECONDS: Final = 1.0
+"""An outcome that the ledger has not taken after so long goes to the disk, too: the call may hang."""
+_LAST_TRY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +48,72 @@ class _Wish:
     value: Any
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[Any]"
+    is_on_disk: bool = False
 
 
 class LedgerWriter:
     """A thread that owns the ledger's write path of this process.
 
     Settlements that meet an unreachable ledger stay and are tried again until
-    it is back (`spooled` tells how many); everything else fails at once with
+    it is back (`spooled` tells how many), and go to the disk meanwhile, so that
+    the death of this process loses none. Everything else fails at once with
     LedgerUnavailable, for the caller to decide.
     """
 
-    def __init__(self, ledger: Ledger, *, on_unavailable: Callable[[Exception], None]) -> None:
-        """Write to this ledger; `on_unavailable` is told, on the writer's thread, of each failed try."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        on_unavailable: Callable[[Exception], None],
+        disk: OutcomeSpool | None = None,
+    ) -> None:
+        """Write to this ledger; `on_unavailable` is told, on the writer's thread, of each failed try.
+
+        Without a `disk` outcomes wait in memory alone.
+        """
         self._ledger = ledger
         self._on_unavailable = on_unavailable
+        self._disk = disk
         self._wishes: deque[_Wish] = deque()
         self._spool: list[_Wish] = []
+        self._in_flight: list[_Wish] = []
         self._wake = threading.Condition()
         self._stopping = False
+        self._gives_up = False
         self._pause = 0.0
         self._thread = threading.Thread(target=self._run, name="holdfast-writer", daemon=True)
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._watch_slow, name="holdfast-spool", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
+        if self._disk is not None:
+            self._disk.open()
+            self._watch.start()
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Write what is waiting, then end. Returns False if something could not be written in time."""
+        """Write what is waiting, for so long if need be, then end.
+
+        Returns False if something could not be written; the outcomes among it are on the disk.
+        """
         with self._wake:
             self._stopping = True
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
-        return not self._thread.is_alive() and not self._spool
+        with self._wake:
+            self._gives_up = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(_LAST_TRY_SECONDS)
+        self._ended.set()
+        is_all_written = not self._thread.is_alive() and not self._spool
+        if self._disk is not None:
+            self._keep(self._not_on_disk())
+            if is_all_written:
+                self._disk.close()
+        return is_all_written
 
     @property
     def spooled(self) -> int:
@@ -112,19 +149,20 @@ class LedgerWriter:
             with self._wake:
                 while not self._wishes and not self._stopping and not self._spool:
                     self._wake.wait()
-                if self._pause and not self._wishes and not self._stopping:
+                if self._pause and not self._wishes and not self._gives_up:
                     self._wake.wait(self._pause)
                 batch = [self._wishes.popleft() for _ in range(min(len(self._wishes), MOST_IN_A_BATCH))]
-                is_last = self._stopping and not self._wishes
-            self._write(batch)
-            if is_last:
-                return
+                settles = self._spool + [wish for wish in batch if wish.kind == "settle"]
+                self._spool, self._in_flight = [], settles
+            self._write(batch, settles)
+            with self._wake:
+                if self._stopping and not self._wishes and (self._gives_up or not self._spool):
+                    return
 
-    def _write(self, batch: list[_Wish]) -> None:
-        settles = self._spool + [wish for wish in batch if wish.kind == "settle"]
-        self._spool = []
+    def _write(self, batch: list[_Wish], settles: list[_Wish]) -> None:
         if settles:
             self._settle(settles)
+            self._clear_disk()
         returns = [wish for wish in batch if wish.kind == "hand_back"]
         for why in dict.fromkeys(wish.value[1] for wish in returns):
             self._hand_back([wish for wish in returns if wish.value[1] == why], why)
@@ -147,11 +185,15 @@ class LedgerWriter:
         )
 
     def _settle(self, wishes: list[_Wish]) -> None:
+        if self._pause:
+            # The last try failed, and this one may hang for long.
+            self._keep(wishes)
         try:
             answers = self._ledger.settle([wish.value for wish in wishes])
         except LedgerUnavailable as error:
             # An outcome is paid work: it is kept and tried again, the token makes that safe.
             self._spool += wishes
+            self._keep(wishes)
             self._pause = min(max(self._pause * 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             self._on_unavailable(error)
             return
@@ -166,6 +208,35 @@ class LedgerWriter:
         self._pause = 0.0
         for wish, settled in zip(wishes, answers, strict=True):
             _reply(wish, value=settled)
+
+    # The disk.
+
+    def _keep(self, wishes: Sequence[_Wish]) -> None:
+        new = [wish for wish in wishes if not wish.is_on_disk]
+        if self._disk is not None and new and self._disk.keep([wish.value for wish in new]):
+            for wish in new:
+                wish.is_on_disk = True
+
+    def _clear_disk(self) -> None:
+        with self._wake:
+            self._in_flight = []
+            is_settled = not self._spool and not any(wish.is_on_disk for wish in self._wishes)
+        if self._disk is not None and is_settled:
+            self._disk.clear()
+
+    def _not_on_disk(self) -> list[_Wish]:
+        with self._wake:
+            waiting = [wish for wish in self._wishes if wish.kind == "settle"]
+            return [wish for wish in (*self._in_flight, *self._spool, *waiting) if not wish.is_on_disk]
+
+    def _watch_slow(self) -> None:
+        before: list[_Wish] = []
+        while not self._ended.wait(_SLOW_SECONDS):
+            now = self._not_on_disk()
+            self._keep([wish for wish in now if wish in before])
+            before = now
+
+    # What is not kept.
 
     def _hand_back(self, wishes: list[_Wish], why: str) -> None:
         try:

@@ -1,5 +1,7 @@
 """When a worker counts as dead."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field
 
 
@@ -20,6 +22,19 @@ class LeaseFields(BaseModel):
         ge=1,
         le=86400,
         description="How long a worker that cannot reach the database keeps its jobs.",
+    )
+    spool_dir: Path | None = Field(
+        default=None,
+        description="Folder where outcomes wait on disk while the database is away: results in clear, "
+        "never arguments. A worker that comes back on the same machine settles what a dead one left there. "
+        "Unset: `spool` in the data folder.",
+    )
+    spool_largest_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=0,
+        le=1024**4,
+        description="Most bytes of outcomes that one worker process keeps on disk; 0: none, they wait in "
+        "memory and die with the process.",
     )
     sweep_seconds: float = Field(
         default=1.0, ge=0.05, le=60, description="Pause between two rounds of stager and rescuer."

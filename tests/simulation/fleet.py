@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from holdfast.jobs.errors import LedgerError
+from holdfast.jobs.errors import PlatformError
 from holdfast.jobs.events import Event
 from holdfast.jobs.ids import JobId
 from holdfast.tests.simulation.broker import Broker
 from holdfast.tests.simulation.fibers import Kernel, Process
 from holdfast.tests.simulation.node import Node
 from holdfast.tests.simulation.plan import Plan
+from holdfast.tests.simulation.shelf import Shelf
 
 MACHINES: Final = ("machine-1", "machine-1", "machine-2")
 _LONGEST_REST_SECONDS: Final = 3.0
@@ -27,6 +28,7 @@ class Fleet:
         self._kernel = kernel
         self._plan = plan
         self._broker = broker
+        self._shelf = Shelf(kernel)
         self._ledger = ledger
         self._on_event = on_event
         self._on_ack = on_ack
@@ -68,14 +70,14 @@ class Fleet:
         process = kernel.here().process
         kernel.sleep(kernel.random.random() * _LONGEST_REST_SECONDS if self.started > len(MACHINES) else 0.0)
         node = Node(
-            kernel, self._broker, self._ledger, name=name,
+            kernel, self._broker, self._ledger, self._shelf, name=name,
             unsure_limit_seconds=self._plan.unsure_limit_seconds,
             on_event=lambda event: self._on_event(process, event), on_ack=self._on_ack,
         )  # fmt: skip
         try:
             self._run(number, node)
-        except LedgerError:
-            # It does not start without the ledger; whoever watches over it tries again.
+        except PlatformError:
+            # It starts neither without the ledger nor beside one of its name; whoever watches tries again.
             self._nodes.pop(number, None)
         self._nodes.pop(number, None)
         kernel.exit()

@@ -14,8 +14,10 @@ from holdfast.tests.simulation.broker import Bell, Broker, EpochLine, Link, Mess
 from holdfast.tests.simulation.database import NOON
 from holdfast.tests.simulation.fibers import Kernel, Process
 from holdfast.tests.simulation.parts import REGISTRY
+from holdfast.tests.simulation.shelf import Shelf
+from holdfast.workers.config import WorkerConfig
 from holdfast.workers.outfit import Outfit
-from holdfast.workers.runtime import Runtime, WorkerConfig
+from holdfast.workers.runtime import Runtime
 from holdfast.workers.services.epoch import EpochWatch
 from holdfast.workers.services.leader import Leadership
 from holdfast.workers.services.pruner import Pruner
@@ -61,7 +63,8 @@ class Node:
     """The main thread of a worker: Celery's part of it."""
 
     def __init__(
-        self, kernel: Kernel, broker: Broker, ledger: Any, *, name: str, unsure_limit_seconds: float,
+        self, kernel: Kernel, broker: Broker, ledger: Any, shelf: Shelf, *,
+        name: str, unsure_limit_seconds: float,
         on_event: Callable[[Event], object], on_ack: Callable[[Process, JobId], object],
     ) -> None:  # fmt: skip
         self.kernel = kernel
@@ -76,6 +79,7 @@ class Node:
         self._is_consuming = True
         self._is_resting = False
         self._ledger = ledger
+        self._shelf = shelf
         self._bell = Bell(broker, self.process)
         self.runtime = Runtime(_config(name, unsure_limit_seconds), self._outfit())
 
@@ -168,6 +172,7 @@ class Node:
             intake=None,
             services=self._services,
             probes=lambda _: nothing,
+            spool=self._shelf,
         )
 
     def _services(self, runtime: Runtime) -> list[ServiceThread]:
@@ -192,8 +197,9 @@ class Node:
             ),
         ]  # fmt: skip
         undertaker = Undertaker(
-            ledger, runtime.birth, lambda: runtime.worker_id, events=events, pause_seconds=BEAT_SECONDS
-        )
+            ledger, runtime.birth, lambda: runtime.worker_id, events=events, pause_seconds=BEAT_SECONDS,
+            heir=runtime.heir,
+        )  # fmt: skip
         return [
             ServiceThread("maintenance", led, leads=lead, events=events, clock=clock),
             ServiceThread("undertaker", [undertaker], leads=lambda: True, events=events, clock=clock),
@@ -218,4 +224,5 @@ def _config(name: str, unsure_limit_seconds: float) -> WorkerConfig:
         hard_timeout_seconds=3600.0,
         result_largest_bytes=1024,
         reconnect_longest_seconds=1.0,
+        spool_largest_bytes=1024**2,
     )

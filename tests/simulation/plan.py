@@ -17,9 +17,9 @@ _OFTEN: Final = (Move.STAGE, Move.CLAIM, Move.COMPLETE)
 _NEEDS: Final = {Move.HAND_BACK: ("leave",) * 4, Move.RESCUE: ("crash",) * 2}
 _OTHERS: Final = tuple(point for point in CrashPoint if point is not CrashPoint.FORGOTTEN)
 
-TROUBLES: Final = ("freeze", "stick", "line", "jump", "leave", "leave")
-"""A process, its loop, or its way to the ledger stops for one to three leases; the database's clock goes
-ahead by five; a worker is asked to leave.
+TROUBLES: Final = ("freeze", "stick", "line", "dark", "jump", "leave", "leave")
+"""A process, its loop, or its way to the ledger stops for one to three leases; a process dies while it is
+cut off from the ledger; the database's clock goes ahead by five; a worker is asked to leave.
 """
 
 

@@ -60,6 +60,9 @@ class Troubles:
                 self._fleet.stick(trouble.whom, kernel.now + a_while)
             case "line":
                 process.line_is_down_until = kernel.now + a_while
+            case "dark":
+                process.line_is_down_until = kernel.now + LEASE_SECONDS
+                process.steps_left = 40 + kernel.random.randrange(80)
             case "jump":
                 self.jumped_seconds += 5 * LEASE_SECONDS
             case _:

@@ -12,6 +12,7 @@ from holdfast.jobs.lease import Fence, Lease
 from holdfast.jobs.outcome import Completed, Outcome
 from holdfast.jobs.state import JobState
 from holdfast.ledger.records import NewWorker
+from holdfast.workers.config import WorkerConfig
 
 TASK: Final = "tests.echo"
 QUEUE: Final = "default"
@@ -74,6 +75,29 @@ def a_worker(**fields: Any) -> NewWorker:
         "queues": (QUEUE,),
     }
     return NewWorker(**{**defaults, **fields})
+
+
+def a_config(**fields: Any) -> WorkerConfig:
+    """What a worker is told that does everything within moments, on an idle machine."""
+    defaults: dict[str, Any] = {
+        "name": "worker-1",
+        "version": "1",
+        "host": "here",
+        "queues": (QUEUE,),
+        "slots": 4,
+        "threads": 2,
+        "ring_window": 8,
+        "beat_seconds": 0.02,
+        "lease_seconds": 5.0,
+        "unsure_limit_seconds": 60.0,
+        "grace_seconds": 0.05,
+        "soft_timeout_seconds": None,
+        "hard_timeout_seconds": 60.0,
+        "result_largest_bytes": 1024,
+        "reconnect_longest_seconds": 1.0,
+        "spool_largest_bytes": 1024**2,
+    }
+    return WorkerConfig(**{**defaults, **fields})
 
 
 def a_lease(**fields: Any) -> Lease:

@@ -20,6 +20,10 @@ class LifeTerms:
     log_as_json: bool
     log_level: str
     ledger: LedgerConfig
+    spool: str
+    """The folder where outcomes wait that the ledger has not taken."""
+    spool_prefix: str
+    """How the names of this process's files begin there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from holdfast.jobs.clock import Clock
 from holdfast.jobs.errors import LedgerError
 from holdfast.jobs.events import Event, Events, WorkerDeclaredDead
-from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import Settlement
 from holdfast.ledger import Ledger
 from holdfast.workers.beat import BeatCalls, Heartbeat
@@ -15,6 +15,8 @@ from holdfast.workers.companion.attribution import Scene, accused
 from holdfast.workers.companion.introduction import Introduction
 from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.scene import Death
+from holdfast.workers.spool.folder import DiskFolder
+from holdfast.workers.spool.heir import Heir
 
 APPLICATION: Final = "holdfast-companion"
 """How the database lists its connection."""
@@ -62,7 +64,7 @@ class Keeper:
             self._heartbeat.end()
             self._heartbeat = None
 
-    def close_row(self, worker_id: WorkerId, death: Death) -> int:
+    def close_row(self, introduction: Introduction, death: Death) -> int:
         """End the row of a worker whose process is gone, so that its jobs are free at once.
 
         Before that, what is suspected of its death is set apart (B11); returns how many jobs that are.
@@ -70,22 +72,26 @@ class Keeper:
         self.rest()
         suspects: list[Settlement] = []
         # On a thread: a database that does not answer must not keep a dead worker's supervisor waiting.
-        closing = threading.Thread(target=self._close_row, args=(worker_id, death, suspects), daemon=True)
+        closing = threading.Thread(target=self._close_row, args=(introduction, death, suspects), daemon=True)
         closing.start()
         closing.join(LAST_WORDS_SECONDS)
         return len(suspects)
 
-    def _close_row(self, worker_id: WorkerId, death: Death, suspects: list[Settlement]) -> None:
+    def _close_row(self, introduction: Introduction, death: Death, suspects: list[Settlement]) -> None:
         if self._ledger is None:
             return
-        page = self._page
+        page, terms = self._page, introduction.terms
+        heir = Heir(DiskFolder(Path(terms.spool)), terms.spool_prefix, events=self._events)
         try:
+            # The outcomes that it left on disk are settled before its jobs are accused, or free (B16).
+            has_replayed = not heir.replay(self._ledger)
             if death.is_proof:
                 scene = Scene(page.seats(), page.on_loop, page.loop_thread)
-                left = self._ledger.left_behind(worker_id)
-                suspects += accused(worker_id, left, death, scene)
+                left = self._ledger.left_behind(introduction.worker_id)
+                suspects += accused(introduction.worker_id, left, death, scene)
                 self._ledger.settle(suspects)
-            self._ledger.retire_worker(worker_id)
+            if has_replayed:
+                self._ledger.retire_worker(introduction.worker_id)
         except LedgerError:
             return
 

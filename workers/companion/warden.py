@@ -150,7 +150,7 @@ class Warden:
             is_stuck=self._is_stuck,
             is_leaving=self._page.is_leaving,
         )
-        suspects = self._keeper.close_row(worker.worker_id, death)
+        suspects = self._keeper.close_row(worker, death)
         # What its handlers started works for jobs that are free now.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._worker, signal.SIGKILL)

@@ -28,6 +28,8 @@ TERMS = LifeTerms(
     log_as_json=True,
     log_level="info",
     ledger=LedgerConfig(url="postgresql://user:s3cret@db/jobs", schema="mine"),
+    spool="/var/lib/holdfast/spool",
+    spool_prefix="ledger.process.",
 )
 
 

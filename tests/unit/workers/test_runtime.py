@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import threading
-from dataclasses import replace
 
 import pytest
 from celery import Celery
@@ -15,31 +14,13 @@ from holdfast.jobs.job import NewJob
 from holdfast.jobs.state import JobState
 from holdfast.tasks import Registry, task
 from holdfast.tests.support.bench import Unsteady
+from holdfast.tests.support.builders import a_config
 from holdfast.tests.support.waiting import until
 from holdfast.workers import gate as gate_module
 from holdfast.workers import leases as leases_module
 from holdfast.workers import runtime as runtime_module
-from holdfast.workers.config import WorkerConfig
 from holdfast.workers.outfit import Outfit
 from holdfast.workers.runtime import Runtime
-
-CONFIG = WorkerConfig(
-    name="worker-1",
-    version="1",
-    host="here",
-    queues=("default",),
-    slots=4,
-    threads=2,
-    ring_window=8,
-    beat_seconds=0.02,
-    lease_seconds=5.0,
-    unsure_limit_seconds=60.0,
-    grace_seconds=0.05,
-    soft_timeout_seconds=None,
-    hard_timeout_seconds=60.0,
-    result_largest_bytes=1024,
-    reconnect_longest_seconds=1.0,
-)
 
 
 class Nothing:
@@ -92,7 +73,7 @@ class Worker:
         self.ledger, self.line, self.handlers = ledger, Unsteady(ledger), Handlers()
         app = Celery("runtime", set_as_current=False)
         self.runtime = Runtime(
-            replace(CONFIG, **config),
+            a_config(**config),
             Outfit(
                 app=app,
                 ledger=self.line.as_ledger(),

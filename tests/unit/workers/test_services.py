@@ -1,5 +1,7 @@
 """The services' thread, and the services themselves on a real ledger."""
 
+import os
+import signal
 import threading
 from dataclasses import dataclass, field
 
@@ -17,11 +19,12 @@ from holdfast.jobs.events import (
     ServiceFailed,
     WorkerDeclaredDead,
 )
+from holdfast.jobs.ids import new_worker_id
 from holdfast.jobs.state import JobState
 from holdfast.tests.support.bench import Unsteady, claimed, enqueued, registered
-from holdfast.tests.support.builders import a_settlement, a_worker
+from holdfast.tests.support.builders import a_settlement, a_worker, an_offer
 from holdfast.tests.support.waiting import until
-from holdfast.workers.census import birth_of_self
+from holdfast.workers.census import Birth, birth_of_self
 from holdfast.workers.services import service as service_module
 from holdfast.workers.services.epoch import EpochWatch
 from holdfast.workers.services.leader import Leadership
@@ -30,6 +33,9 @@ from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.services.stager import Stager
 from holdfast.workers.services.undertaker import Undertaker
+from holdfast.workers.spool import lines
+from holdfast.workers.spool.folder import DiskFolder
+from holdfast.workers.spool.heir import Heir, name_of, prefix_of
 
 
 @dataclass
@@ -274,6 +280,38 @@ def test_the_undertaker_buries_the_dead_of_this_machine_only(ledger, events, see
     Undertaker(ledger, here, lambda: me, events=events, pause_seconds=1.0).run_once()
     assert [gone] == [event.worker_id for event in of(seen, WorkerDeclaredDead)]
     assert 3 == len(ledger.workers())
+
+
+def test_the_undertaker_settles_what_the_dead_left_before_it_frees_their_jobs(ledger, events, tmp_path):
+    """A paid outcome on disk is applied under its token; where that cannot be yet, nobody is buried yet."""
+    here = birth_of_self()
+    gone = a_worker(pid=2**22 + 1, machine_id=here.machine_id, started_marker=here.started_marker)
+    ledger.register_worker(gone, [an_offer()])
+    lease = claimed(ledger, gone.id).lease
+    birth = Birth(gone.machine_id, gone.pid, gone.started_marker)
+    path = tmp_path / f"{name_of(ledger.ledger_id, birth, gone.id)}.spool"
+    path.write_bytes(lines.header() + lines.line_of(a_settlement(lease)))
+    folder, line = DiskFolder(tmp_path), Unsteady(ledger)
+    undertaker = Undertaker(
+        line.as_ledger(), here, new_worker_id, events=events, pause_seconds=1.0,
+        heir=Heir(folder, prefix_of(ledger.ledger_id), events=events),
+    )  # fmt: skip
+    line.before.add("settle")
+    with pytest.raises(LedgerUnavailable):
+        undertaker.run_once()
+    line.before.clear()
+    child = os.fork()
+    if child == 0:
+        # Somebody else replays it just now.
+        DiskFolder(tmp_path).take(path.stem)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    os.waitpid(child, os.WUNTRACED)
+    undertaker.run_once()
+    assert [gone.id] == [worker.id for worker in ledger.workers()]
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    undertaker.run_once()
+    assert ([], JobState.COMPLETED) == (ledger.workers(), ledger.job(lease.job_id).state)
 
 
 # The epoch watch.
