@@ -52,6 +52,7 @@ from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.services.stager import Stager
 from holdfast.workers.services.undertaker import Undertaker
+from holdfast.workers.stop_signals import ask_to_stop
 from holdfast.workers.vitals import VitalLimits
 
 _SWEEPS_PER_LEASE: Final = 4
@@ -174,6 +175,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             services=lambda runtime: _services(app, runtime, doorbell),
             probes=lambda runtime: _probes(app, runtime),
             leave=leave_for_certain,
+            ask_to_stop=ask_to_stop,
             companion=_companion(settings, hostname),
             beats=_beats(settings),
             handlers=app.handlers_ledger,

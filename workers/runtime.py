@@ -1,13 +1,11 @@
 """One worker process, put together: what starts, in which order, and how it leaves."""
 
 import asyncio
-import os
-import signal
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from celery import Celery
 
@@ -27,6 +25,7 @@ from holdfast.workers.celery_view import CeleryView
 from holdfast.workers.census import birth_of_self
 from holdfast.workers.companion.beat import Companion, CompanionBeat
 from holdfast.workers.config import WorkerConfig
+from holdfast.workers.drain import CLEAN_UP_SECONDS, Drain
 from holdfast.workers.executor import Executor
 from holdfast.workers.gate import Gate, Threaded
 from holdfast.workers.hub import HubLink
@@ -40,9 +39,6 @@ from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.strays import Strays
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
-
-CLEAN_UP_SECONDS: Final = 5.0
-"""How long a handler may take to end after it was cancelled for a drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +55,10 @@ class Outfit:
     intake: Intake | None
     services: Callable[["Runtime"], list[ServiceThread]]
     probes: Callable[["Runtime"], Probes]
-    leave: Callable[[], object] = bool
-    """Called last: sees to it that the process ends."""
+    leave: Callable[[int], object] = bool
+    """Called last: sees to it that the process ends, with this exit code."""
+    ask_to_stop: Callable[[int], object] = bool
+    """Lets the main thread come to `stop`, from any thread; the number is the process's exit code."""
     companion: Companion | None = None
     """None: the worker beats for itself, on a thread."""
     beats: Ledger | None = None
@@ -92,7 +90,9 @@ class Runtime:
         self.birth = birth_of_self()
         self.hub = HubLink()
         self.is_started = False
-        self.is_draining = False
+        self._leaving = threading.Lock()
+        self.exit_code = 0
+        """What the process says when it ends; see `workers/fitness.py`."""
         self.has_been_ready = False
         self.broker_seen_at: float | None = None
         """Monotonic seconds; None until the broker answered once."""
@@ -107,7 +107,7 @@ class Runtime:
             slots=config.slots,
             writer=self._writer,
             terms=self._terms,
-            run=self._run,
+            run=lambda attempt: self._executor.run(attempt),  # noqa: PLW0108 -- it is made after the gate
             events=outfit.events,
             clock=outfit.clock,
             on_room=self._on_room,
@@ -138,8 +138,8 @@ class Runtime:
         self._probes = outfit.probes(self)
         self._keeper: asyncio.Task[None] | None = None
         self._services: list[ServiceThread] = []
-        self._has_remnant = threading.Event()
         self._remnant_watch: asyncio.Task[None] | None = None
+        self.drain = self._new_drain()
 
     def start(self) -> None:
         """Register, then beat, claim and serve. Raises LedgerError or SchemaMismatch: do not start."""
@@ -164,13 +164,20 @@ class Runtime:
             )
         )
 
+    @property
+    def is_draining(self) -> bool:
+        """Tell whether it was asked to leave."""
+        return self.drain.is_begun
+
     def begin_drain(self) -> None:
-        """Claim nothing more. Idempotent, and safe in a signal handler."""
-        if self.is_draining:
-            return
-        self.is_draining = True
-        self.gate.is_closed = True
-        self.loop.call(self.gate.close)
+        """Claim nothing more; the grace begins. Idempotent, and safe in a signal handler."""
+        self.drain.begin(is_running=self.is_started)
+
+    def leave_by_itself(self, exit_code: int) -> None:
+        """Leave as if asked by SIGTERM; on the loop or a service's thread."""
+        self.exit_code = exit_code
+        self.begin_drain()
+        self._outfit.ask_to_stop(exit_code)
 
     def stop(self) -> None:
         """Let short work end within the grace, hand the rest back with its attempt, and leave."""
@@ -179,8 +186,15 @@ class Runtime:
             # It failed to start, or was stopped before.
             self.loop.stop(CLEAN_UP_SECONDS)
             return
-        self.is_started = False
-        handed_back = self._drain()
+        self._finish(self.drain.wait())
+
+    def _finish(self, handed_back: int) -> None:
+        with self._leaving:
+            if self.is_started:
+                self.is_started = False
+                self._stop_all(handed_back)
+
+    def _stop_all(self, handed_back: int) -> None:
         if self._outfit.intake is not None:
             self._outfit.intake.stop()
         for service in self._services:
@@ -195,7 +209,7 @@ class Runtime:
         self.strays.close()
         self.events.emit(WorkerStopped(worker_id=self.worker_id, handed_back=handed_back))
         self._probes.stop()
-        self._outfit.leave()
+        self._outfit.leave(self.exit_code)
 
     def cancel(self, job_id: str) -> None:
         """Ask the ledger to cancel a job, away from the calling thread."""
@@ -265,7 +279,7 @@ class Runtime:
 
     def _new_heartbeat(self) -> Heartbeat | CompanionBeat:
         calls = BeatCalls(
-            on_dead=self._on_dead,
+            on_dead=lambda: self.loop.call(self._be_reborn),
             on_unsure=self._on_unsure,
             on_sure=lambda: self.loop.call(self.gate.resume),
         )
@@ -283,9 +297,6 @@ class Runtime:
         )
 
     # While it runs.
-
-    async def _run(self, attempt: RunningAttempt) -> None:
-        await self._executor.run(attempt)
 
     def _note_settled(self, lease: Lease, settled: Settled) -> None:
         attempt = self.gate.running.get(lease.job_id)
@@ -313,11 +324,8 @@ class Runtime:
         if self._heartbeat.unsure_seconds > self.config.unsure_limit_seconds:
             self.loop.call(partial(self.gate.interrupt_all, Interrupt.LEASE_LOST))
 
-    def _on_dead(self) -> None:
-        # Declared dead by an observer: what we hold belongs to others now. Come back as somebody new (B3).
-        self.loop.call(self._be_reborn)
-
     def _be_reborn(self) -> None:
+        # Declared dead by an observer: what we hold belongs to others now. Come back as somebody new (B3).
         for attempt in tuple(self.gate.running.values()):
             self.gate.lose(attempt, where="declared dead")
         self.worker_id = new_worker_id()
@@ -349,7 +357,7 @@ class Runtime:
     async def _leave_when_empty(self) -> None:
         await self.gate.settle_down(None)
         if self.gate.remnants:
-            os.kill(os.getpid(), signal.SIGTERM)
+            self.leave_by_itself(self.exit_code)
 
     def _cancel(self, job_id: JobId) -> None:
         try:
@@ -359,36 +367,27 @@ class Runtime:
 
     # Leaving.
 
-    def _drain(self) -> int:
-        running = len(self.gate.running)
+    def _new_drain(self) -> Drain:
+        return Drain(
+            gate=self.gate,
+            loop=self.loop,
+            give_up=self._executor.give_up,
+            on_begin=self._tell_drain,
+            on_end=self._stop_keeper,
+            on_late=self._finish,
+            grace_seconds=self.config.grace_seconds,
+        )
+
+    def _tell_drain(self, running: int) -> None:
         grace = self.config.grace_seconds
         self.events.emit(WorkerDraining(worker_id=self.worker_id, running=running, grace_seconds=grace))
-        drained = self.loop.submit(self._drain_on_loop(grace))
-        try:
-            return drained.result(grace + 2 * CLEAN_UP_SECONDS)
-        except TimeoutError:
-            # A handler holds the loop: it keeps its lease, and the process's death frees it.
-            self._has_remnant.set()
-            return 0
 
-    async def _drain_on_loop(self, grace_seconds: float) -> int:
-        await self.gate.settle_down(grace_seconds)
-        left = [attempt for attempt in self.gate.running.values() if not attempt.is_abandoned]
-        for attempt in left:
-            attempt.interrupt(Interrupt.DRAIN)
-        await self.gate.settle_down(CLEAN_UP_SECONDS)
+    def _stop_keeper(self) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
-        still = [attempt for attempt in left if attempt.lease.job_id in self.gate.running]
-        if still:
-            self._has_remnant.set()
-        for attempt in tuple(self.gate.running.values()):
-            if attempt.is_abandoned and not attempt.is_settling:
-                await self._executor.give_up(attempt)
-        return len(left) - len(still)
 
     def _leave(self) -> None:
-        if self._has_remnant.is_set():
+        if self.drain.has_remnant.is_set():
             # Something of us still runs and keeps its lease; the process's death is noticed by others.
             return
         try:

@@ -167,6 +167,7 @@ class Node:
             intake=None,
             services=self._services,
             probes=lambda _: nothing,
+            ask_to_stop=lambda _: self.leave(),
         )
 
     def _services(self, runtime: Runtime) -> list[ServiceThread]:
