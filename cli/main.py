@@ -18,6 +18,7 @@ from holdfast.cli.commands.job import job
 from holdfast.cli.commands.migrate import migrate
 from holdfast.cli.commands.probe import PROBE_CONTEXT, probe
 from holdfast.cli.commands.quarantine import quarantine
+from holdfast.cli.commands.queue import queue
 from holdfast.cli.commands.tasks import tasks
 from holdfast.cli.commands.up import up
 from holdfast.cli.commands.worker import worker
@@ -80,6 +81,7 @@ app.command(rich_help_panel=WATCH)(enqueue)
 app.command(rich_help_panel=WATCH)(tasks)
 app.command(rich_help_panel=WATCH)(job)
 app.command(rich_help_panel=WATCH)(cancel)
+app.add_typer(queue, name="queue", rich_help_panel=WATCH)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=WATCH)
 app.command(rich_help_panel=CARE)(doctor)
 app.command(rich_help_panel=CARE)(health)

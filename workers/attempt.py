@@ -27,6 +27,8 @@ class RunningAttempt:
         self.claim = claim
         self.started_at = started_at
         self.interrupted: Interrupt | None = None
+        self.looks_since_cancel = 0
+        """How often the lease keeper has found it running after it had cancelled it."""
         self.is_settling = False
         """The outcome is on its way to the ledger: too late to interrupt."""
         self.settled: Settled | None = None

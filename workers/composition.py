@@ -58,6 +58,7 @@ from holdfast.workers.services.stager import Stager
 from holdfast.workers.services.undertaker import Undertaker
 from holdfast.workers.spool.folder import DiskFolder
 from holdfast.workers.spool.heir import prefix_of
+from holdfast.workers.stop_signals import ask_to_stop
 from holdfast.workers.vitals import VitalLimits
 
 _SWEEPS_PER_LEASE: Final = 4
@@ -184,6 +185,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             services=lambda runtime: _services(app, runtime, doorbell),
             probes=lambda runtime: _probes(app, runtime),
             leave=leave_for_certain,
+            ask_to_stop=ask_to_stop,
             companion=_companion(settings, hostname, ledger.ledger_id),
             beats=_beats(settings),
             handlers=app.handlers_ledger,

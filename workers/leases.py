@@ -14,6 +14,7 @@ from holdfast.jobs.ids import LeaseToken, WorkerId
 from holdfast.jobs.job import Held
 from holdfast.jobs.lease import Fence, Lease
 from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.drain import CLEAN_UP_SECONDS
 from holdfast.workers.gate import Gate
 from holdfast.workers.writer import LedgerWriter
 
@@ -21,6 +22,8 @@ REMNANT_SECONDS: Final = 30.0
 """How long a handler that outlived its hard limit keeps its lease, from each look on."""
 LOOK_SECONDS: Final = 1.0
 """How often the two are compared; also how soon a cancel request is seen."""
+
+LOOKS_BEFORE_NEXT_CANCEL: Final = round(CLEAN_UP_SECONDS / LOOK_SECONDS)
 
 
 class LeaseKeeper:
@@ -65,12 +68,21 @@ class LeaseKeeper:
             self._gate.resume()
         for row in rows:
             attempt = before.get(row.token)
-            if attempt is not None and row.cancel_requested and attempt.interrupted is None:
-                # Once: a second cancellation would end what the handler does to end in good order.
-                attempt.interrupt(Interrupt.CANCEL)
+            if attempt is not None and row.cancel_requested:
+                self._cancel(attempt)
         await self._prolong([attempt.lease for attempt in before.values() if attempt.is_abandoned])
         await self._check_missing(before, {row.token for row in rows})
         await self._hand_back_strays(rows, set(before) | under_way)
+
+    def _cancel(self, attempt: RunningAttempt) -> None:
+        # Once: a second cancellation would end what the handler does to end in good order. Only when its
+        # time for that is over, it is asked again, for as long as it takes.
+        if attempt.interrupted is None:
+            attempt.interrupt(Interrupt.CANCEL)
+        elif attempt.interrupted is Interrupt.CANCEL:
+            attempt.looks_since_cancel += 1
+            if attempt.looks_since_cancel % LOOKS_BEFORE_NEXT_CANCEL == 0:
+                attempt.interrupt(Interrupt.CANCEL)
 
     async def _prolong(self, leases: list[Lease]) -> None:
         # What outlived its hard limit runs: nobody else may begin it while this process lives (B17).

@@ -8,12 +8,12 @@ LAST_SECONDS: Final = 5.0
 """How long the process may take to end when all is written."""
 
 
-def leave_for_certain() -> None:
-    """End this process in five seconds if it has not ended by itself.
+def leave_for_certain(exit_code: int) -> None:
+    """End this process in five seconds, with this exit code, if it has not ended by itself.
 
     The interpreter waits for threads that a handler started, for ever if need
     be; everything of ours is written by now.
     """
-    timer = threading.Timer(LAST_SECONDS, os._exit, args=(0,))
+    timer = threading.Timer(LAST_SECONDS, os._exit, args=(exit_code,))
     timer.daemon = True
     timer.start()

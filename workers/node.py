@@ -12,6 +12,7 @@ from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename, nodesplit
 
 from holdfast.workers.companion.link import link_of_this_process
+from holdfast.workers.stop_signals import StopSignals
 
 _log: Final = logging.getLogger(__name__)
 COMPANION: Final = "holdfast.workers.companion"
@@ -34,6 +35,11 @@ class HoldfastWorker(Worker):
         # Told at each lost connection about a setting that celeryconfig.py sets on purpose.
         warnings.filterwarnings("ignore", message="(?s).*optional breaking change.*connection loss")
         super().__init__(app=app, hostname=hostname, **options)
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Take Celery's, and hear the signals that end a worker in our way."""
+        super().install_platform_tweaks(worker)
+        StopSignals(worker).install()
 
 
 def own_name() -> str:

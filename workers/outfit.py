@@ -35,8 +35,10 @@ class Outfit:
     """Made for a worker (its `Runtime`) when it starts."""
     probes: Callable[[Any], Probes]
     """Made for a worker (its `Runtime`) with its other parts."""
-    leave: Callable[[], object] = bool
-    """Called last: sees to it that the process ends."""
+    leave: Callable[[int], object] = bool
+    """Called last: sees to it that the process ends, with this exit code."""
+    ask_to_stop: Callable[[int], object] = bool
+    """Lets the main thread come to `stop`, from any thread; the number is the process's exit code."""
     companion: Companion | None = None
     """None: the worker beats for itself, on a thread."""
     beats: Ledger | None = None

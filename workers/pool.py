@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from billiard.einfo import ExceptionInfo
 from celery.concurrency.base import BasePool, apply_target
@@ -18,6 +18,9 @@ from celery.exceptions import ImproperlyConfigured
 
 from holdfast.workers.runtime import Runtime
 from holdfast.workers.threads import DaemonThreads
+
+_LOOK_SECONDS: Final = 0.1
+"""How soon a plain Celery task that is waited for is given up when the worker is asked to hurry."""
 
 
 class PlainCall:
@@ -122,7 +125,8 @@ class AsyncioPool(BasePool):
 
     def _wait_for_plain(self, ends_at: float) -> None:
         # They were acknowledged when they began, so nobody else would run them.
-        wait(self._calls, timeout=max(0.0, ends_at - time.monotonic()))
+        while self._calls and not self.runtime.drain.is_hurried and (left := ends_at - time.monotonic()) > 0:
+            wait(self._calls, timeout=min(left, _LOOK_SECONDS))
 
     def begin_drain(self) -> None:
         """Claim nothing more. Safe in a signal handler."""
@@ -141,8 +145,9 @@ class AsyncioPool(BasePool):
         self.begin_drain()
         self.runtime.hub.detach()
         self._plain.close()
-        self.runtime.stop()
+        # First, as the process ends soon after the runtime has left; our own jobs end meanwhile.
         self._wait_for_plain(ends_at)
+        self.runtime.stop()
 
     def on_terminate(self) -> None:
         """Do the same as `on_stop`: a cold shutdown differs in nothing that a job could feel."""

@@ -1,12 +1,10 @@
 """One worker process, put together: what starts, in which order, and how it leaves."""
 
 import asyncio
-import os
-import signal
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from holdfast.jobs.errors import JobNotFound, LedgerError, WorkerNameTaken
 from holdfast.jobs.events import ServiceFailed, WorkerDraining, WorkerStarted, WorkerStopped
@@ -21,6 +19,7 @@ from holdfast.workers.celery_view import CeleryView
 from holdfast.workers.census import birth_of_self
 from holdfast.workers.companion.beat import CompanionBeat
 from holdfast.workers.config import WorkerConfig
+from holdfast.workers.drain import CLEAN_UP_SECONDS, Drain
 from holdfast.workers.executor import Executor
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
@@ -38,9 +37,6 @@ from holdfast.workers.strays import Strays
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
-CLEAN_UP_SECONDS: Final = 5.0
-"""How long a handler may take to end after it was cancelled for a drain."""
-
 
 class Runtime:
     """A worker. `start` and `stop` are called on Celery's main thread, once each."""
@@ -55,7 +51,10 @@ class Runtime:
         self.birth = birth_of_self()
         self.hub = HubLink()
         self.is_started = False
-        self.is_draining = False
+        self._leaving = threading.Lock()
+        self.exit_code = 0
+        self._asked_at = 0.0
+        """What the process says when it ends; see `workers/fitness.py`."""
         self.has_been_ready = False
         self.broker_seen_at: float | None = None
         """Monotonic seconds; None until the broker answered once."""
@@ -82,7 +81,7 @@ class Runtime:
             slots=config.slots,
             writer=self._writer,
             terms=self._terms,
-            run=self._run,
+            run=lambda attempt: self._executor.run(attempt),  # noqa: PLW0108 -- it is made after the gate
             events=outfit.events,
             clock=outfit.clock,
             on_room=self._on_room,
@@ -103,8 +102,8 @@ class Runtime:
         self._probes = outfit.probes(self)
         self._keeper: asyncio.Task[None] | None = None
         self._services: list[ServiceThread] = []
-        self._has_remnant = threading.Event()
         self._remnant_watch: asyncio.Task[None] | None = None
+        self.drain = self._new_drain()
 
     def start(self) -> None:
         """Register, then beat, claim and serve.
@@ -132,13 +131,20 @@ class Runtime:
             )
         )
 
+    @property
+    def is_draining(self) -> bool:
+        """Tell whether it was asked to leave."""
+        return self.drain.is_begun
+
     def begin_drain(self) -> None:
-        """Claim nothing more. Idempotent, and safe in a signal handler."""
-        if self.is_draining:
-            return
-        self.is_draining = True
-        self.gate.is_closed = True
-        self.loop.call(self.gate.close)
+        """Claim nothing more; the grace begins. Idempotent, and safe in a signal handler."""
+        self.drain.begin(is_running=self.is_started)
+
+    def leave_by_itself(self, exit_code: int) -> None:
+        """Leave as if asked by SIGTERM; on the loop or a service's thread."""
+        self.exit_code = exit_code
+        self.begin_drain()
+        self._outfit.ask_to_stop(exit_code)
 
     def stop(self) -> None:
         """Let short work end within the grace, hand the rest back with its attempt, and leave."""
@@ -147,17 +153,28 @@ class Runtime:
             # It failed to start, or was stopped before.
             self.loop.stop(CLEAN_UP_SECONDS)
             return
-        self.is_started = False
-        ends_at = self._clock.monotonic() + self.config.grace_seconds
-        handed_back = self._drain()
+        self._finish(self.drain.wait())
+
+    def _finish(self, handed_back: int) -> None:
+        with self._leaving:
+            if self.is_started:
+                self.is_started = False
+                self._stop_all(handed_back)
+
+    def _grace_left(self) -> float:
+        if self.drain.is_hurried:
+            return 0.0
+        return self._asked_at + self.config.grace_seconds - self._clock.monotonic()
+
+    def _stop_all(self, handed_back: int) -> None:
         if self._outfit.intake is not None:
             self._outfit.intake.stop()
         for service in self._services:
             service.stop()
         self._heartbeat.stop()
-        if not self._writer.stop(max(CLEAN_UP_SECONDS, ends_at - self._clock.monotonic())):
+        if not self._writer.stop(max(CLEAN_UP_SECONDS, self._grace_left())):
             # By our companion, or an heir, before anybody frees its jobs (B16).
-            self._has_remnant.set()
+            self.drain.has_remnant.set()
         self._leave()
         self._outfit.doorbell.close()
         self.loop.stop(CLEAN_UP_SECONDS)
@@ -166,7 +183,7 @@ class Runtime:
         self.strays.close()
         self.events.emit(WorkerStopped(worker_id=self.worker_id, handed_back=handed_back))
         self._probes.stop()
-        self._outfit.leave()
+        self._outfit.leave(self.exit_code)
 
     def cancel(self, job_id: str) -> None:
         """Ask the ledger to cancel a job, away from the calling thread."""
@@ -250,7 +267,7 @@ class Runtime:
 
     def _new_heartbeat(self) -> Heartbeat | CompanionBeat:
         calls = BeatCalls(
-            on_dead=self._on_dead,
+            on_dead=lambda: self.loop.call(self._be_reborn),
             on_unsure=self._on_unsure,
             on_sure=lambda: self.loop.call(self.gate.resume),
         )
@@ -268,9 +285,6 @@ class Runtime:
         )
 
     # While it runs.
-
-    async def _run(self, attempt: RunningAttempt) -> None:
-        await self._executor.run(attempt)
 
     def _note_settled(self, lease: Lease, settled: Settled) -> None:
         attempt = self.gate.running.get(lease.job_id)
@@ -298,11 +312,8 @@ class Runtime:
         if self._heartbeat.unsure_seconds > self.config.unsure_limit_seconds:
             self.loop.call(partial(self.gate.interrupt_all, Interrupt.LEASE_LOST))
 
-    def _on_dead(self) -> None:
-        # Declared dead by an observer: what we hold belongs to others now. Come back as somebody new (B3).
-        self.loop.call(self._be_reborn)
-
     def _be_reborn(self) -> None:
+        # Declared dead by an observer: what we hold belongs to others now. Come back as somebody new (B3).
         for attempt in tuple(self.gate.running.values()):
             self.gate.lose(attempt, where="declared dead")
         self.worker_id = new_worker_id()
@@ -341,7 +352,7 @@ class Runtime:
     async def _leave_when_empty(self) -> None:
         await self.gate.settle_down(None)
         if self.gate.remnants:
-            os.kill(os.getpid(), signal.SIGTERM)
+            self.leave_by_itself(self.exit_code)
 
     def _cancel(self, job_id: JobId) -> None:
         try:
@@ -351,38 +362,30 @@ class Runtime:
 
     # Leaving.
 
-    def _drain(self) -> int:
-        running = len(self.gate.running)
-        grace = self.config.grace_seconds
-        self.events.emit(WorkerDraining(worker_id=self.worker_id, running=running, grace_seconds=grace))
-        drained = self.loop.submit(self._drain_on_loop(grace))
-        try:
-            return drained.result(grace + 2 * CLEAN_UP_SECONDS)
-        except TimeoutError:
-            # A handler holds the loop: it keeps its lease, and the process's death frees it.
-            self._has_remnant.set()
-            return 0
+    def _new_drain(self) -> Drain:
+        return Drain(
+            gate=self.gate,
+            loop=self.loop,
+            give_up=self._executor.give_up,
+            on_begin=self._tell_drain,
+            on_end=self._end_drain,
+            on_late=self._finish,
+            grace_seconds=self.config.grace_seconds,
+        )
 
-    async def _drain_on_loop(self, grace_seconds: float) -> int:
-        await self.gate.settle_down(grace_seconds)
-        left = [attempt for attempt in self.gate.running.values() if not attempt.is_abandoned]
-        for attempt in left:
-            attempt.interrupt(Interrupt.DRAIN)
-        await self.gate.settle_down(CLEAN_UP_SECONDS)
+    def _tell_drain(self, running: int) -> None:
+        grace = self.config.grace_seconds
+        self._asked_at = self._clock.monotonic()
+        self.events.emit(WorkerDraining(worker_id=self.worker_id, running=running, grace_seconds=grace))
+
+    def _end_drain(self) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
-        still = [attempt for attempt in left if attempt.lease.job_id in self.gate.running]
-        if still:
-            self._has_remnant.set()
-        for attempt in tuple(self.gate.running.values()):
-            if attempt.is_abandoned and not attempt.is_settling:
-                await self._executor.give_up(attempt)
         if self._outfit.lane is not None:
             self._outfit.lane.close()
-        return len(left) - len(still)
 
     def _leave(self) -> None:
-        if self._has_remnant.is_set():
+        if self.drain.has_remnant.is_set():
             # Something of us still runs and keeps its lease; the process's death is noticed by others.
             return
         try:

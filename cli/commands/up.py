@@ -27,7 +27,7 @@ def up(
     """Keep broker, ledger and workers up, with a status line; start again what dies.
 
     Ctrl-C or SIGTERM stops everything within seconds and loses nothing; a second Ctrl-C does not wait
-    for running jobs, which are then taken up at the next start.
+    for running jobs, which are handed back at once, and a third one for nothing at all.
     """
     with StopSignals() as signals:
         wanted = Wanted(workers=workers, slots=slots, flower=flower, reload=reload, data_dir=data_dir)

@@ -31,6 +31,8 @@ class ChildSpec:
     """Given to the program at each start; may hold secrets."""
     stop_seconds: float = STOP_SECONDS
     """From SIGTERM to SIGKILL."""
+    hurry_seconds: float = 0.0
+    """From a second SIGTERM, which says to hurry, to SIGKILL; 0: it does not know such a signal."""
     rank: int = 0
     """Children of the highest rank are stopped first, those of one rank together."""
 

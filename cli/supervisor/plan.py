@@ -17,6 +17,8 @@ GRACE_SECONDS: Final = 3.0
 """How long running jobs may end when the platform stops, unless the settings say otherwise."""
 LEADER_SECONDS: Final = 5.0
 """How long a leader may be silent, likewise: on one machine a killed worker is replaced at once."""
+HURRY_SECONDS: Final = 10.0
+"""What a worker needs when it is told to skip the grace."""
 LEAVE_SECONDS: Final = 10.0
 """What a worker needs beyond the grace: handlers clean up, the ledger is written, the broker is left."""
 
@@ -95,6 +97,7 @@ def _worker_spec(settings: Settings, plan: Plan, log_dir: Path, number: int) -> 
         log_path=log_dir / f"worker-{number}.log",
         environment=environment,
         stop_seconds=grace + LEAVE_SECONDS,
+        hurry_seconds=HURRY_SECONDS,
         rank=WORKER_RANK,
     )
 

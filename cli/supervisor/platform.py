@@ -105,11 +105,11 @@ class Platform:
     def stop(self) -> None:
         """Stop everything, workers first; what runs is handed back. May be called in any state, and twice.
 
-        While a second signal is heard, what still runs is killed: its jobs are
-        taken up again at the next start.
+        At a second signal workers hand back at once what still runs, at a third
+        one they are killed: its jobs are taken up again at the next start.
         """
         try:
-            self._supervisor.stop(must_hurry=self._signals.must_hurry)
+            self._supervisor.stop(times_asked=lambda: self._signals.heard)
         finally:
             self._cleanup.close()
 

@@ -42,6 +42,11 @@ class StopSignals:
         self._ear.close()
         self._mouth.close()
 
+    @property
+    def heard(self) -> int:
+        """How often somebody asked us to stop."""
+        return self._heard
+
     def is_requested(self) -> bool:
         """Tell whether somebody wants us to stop."""
         return self._heard > 0

@@ -18,6 +18,9 @@ from holdfast.cli.supervisor.notices import Died, Failing, Listener, Started
 
 T = TypeVar("T")
 LOOK_SECONDS: Final = 0.05
+HURRY, FORCE = 2, 3
+APART_SECONDS: Final = 0.5
+"""Between two signals to a child: the kernel makes one of two that wait."""
 KILL_SECONDS: Final = 5.0
 """How long a process may take to vanish after SIGKILL."""
 
@@ -70,13 +73,17 @@ class Supervisor:
         """Tell how the children are."""
         return self._ask(lambda: [_status(watched) for watched in self._watched.values()])
 
-    def stop(self, *, must_hurry: Callable[[], bool] = lambda: False) -> None:
-        """End all children, the highest rank first; by force where time is up or `must_hurry` says so."""
+    def stop(self, *, times_asked: Callable[[], int] = lambda: 1) -> None:
+        """End all children, the highest rank first; by force where time is up.
+
+        From the second time that it was asked they are hurried, from the third
+        time on killed.
+        """
         if self._thread.ident is None or self._is_over:
             return
         self._is_over = True
         done: Future[None] = Future()
-        self._orders.put(lambda: self._end_all(must_hurry, done))
+        self._orders.put(lambda: self._end_all(times_asked, done))
         while self._thread.is_alive():
             self._thread.join(LOOK_SECONDS)  # in short pieces, so that signals are heard
         done.result(timeout=0)
@@ -156,7 +163,7 @@ class Supervisor:
         elif not watched.deaths.is_failing:
             self._listener(Died(watched.spec.name, how, child.life_seconds, pause))
 
-    def _end_all(self, must_hurry: Callable[[], bool], done: "Future[None]") -> None:
+    def _end_all(self, times_asked: Callable[[], int], done: "Future[None]") -> None:
         try:
             for rank in sorted({watched.spec.rank for watched in self._watched.values()}, reverse=True):
                 _end(
@@ -165,21 +172,28 @@ class Supervisor:
                         for watched in self._watched.values()
                         if watched.spec.rank == rank and watched.child is not None
                     ],
-                    must_hurry,
+                    times_asked,
                 )
             done.set_result(None)
         except Exception as error:  # noqa: BLE001 -- carried over to the thread that asked
             done.set_exception(error)
 
 
-def _end(children: list[Child], must_hurry: Callable[[], bool]) -> None:
-    asked_at = time.monotonic()
+def _end(children: list[Child], times_asked: Callable[[], int]) -> None:
+    asked_at, hurried_at = time.monotonic(), 0.0
     for child in children:
         child.terminate()
     pause = threading.Event()
     while alive := [child for child in children if child.exit_code() is None]:
+        times = times_asked()
+        if times >= HURRY and not hurried_at and time.monotonic() >= asked_at + APART_SECONDS:
+            hurried_at = time.monotonic()
+            for child in alive:
+                if child.spec.hurry_seconds:
+                    child.terminate()
         for child in alive:
-            if must_hurry() or _waited(asked_at, child):
+            is_late = hurried_at and time.monotonic() >= hurried_at + child.spec.hurry_seconds
+            if times >= FORCE or is_late or _waited(asked_at, child):
                 child.kill()
         if all(_waited(asked_at + KILL_SECONDS, child) for child in alive):
             return  # in the kernel's hands: nothing more can be done from here

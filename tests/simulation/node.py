@@ -173,6 +173,7 @@ class Node:
             services=self._services,
             probes=lambda _: nothing,
             spool=self._shelf,
+            ask_to_stop=lambda _: self.leave(),
         )
 
     def _services(self, runtime: Runtime) -> list[ServiceThread]:

@@ -19,6 +19,7 @@ from holdfast.tests.simulation.event_loop import SimulatedLoop
 from holdfast.tests.simulation.fibers import Kernel
 from holdfast.workers import beat as beat_module
 from holdfast.workers import census as census_module
+from holdfast.workers import drain as drain_module
 from holdfast.workers import executor as executor_module
 from holdfast.workers import gate as gate_module
 from holdfast.workers import loop as loop_module
@@ -31,8 +32,8 @@ from holdfast.workers.census import Birth
 from holdfast.workers.services import service as service_module
 
 _USE_THREADS = (
-    beat_module, loop_module, registration_module, runtime_module, service_module, strays_module,
-    threads_module, writer_module, futures_module,
+    beat_module, drain_module, loop_module, registration_module, runtime_module, service_module,
+    strays_module, threads_module, writer_module, futures_module,
 )  # fmt: skip
 _USE_CHANCE = (executor_module, gate_module, transaction_module)
 _USE_SECRETS = (ids_module, identity_module)

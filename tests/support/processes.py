@@ -110,6 +110,10 @@ class Server(ABC):
 
     stop_signal = signal.SIGTERM
 
+    def end(self, timeout_seconds: float = 60.0) -> int:
+        """Wait until it has ended by itself, and return its exit code (negative: by a signal)."""
+        return self._held.wait(timeout_seconds)
+
     def kill(self) -> None:
         """End it and all its children at once with SIGKILL, as a crash or a power cut does."""
         self._let_go()

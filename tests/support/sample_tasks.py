@@ -100,6 +100,17 @@ def stubborn(seconds: float) -> None:
     time.sleep(seconds)  # noqa: TID251 -- a handler that no one can end is the point
 
 
+@task(name="sample.reluctant")
+async def reluctant(folder: str, name: str, seconds: float) -> None:
+    """Take longer over its end than it was given: swallow a first cancellation and go on."""
+    mark(Path(folder), f"{name}.start", str(os.getpid()))
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        mark(Path(folder), f"{name}.asked", str(os.getpid()))
+        await asyncio.sleep(seconds)
+
+
 @task(name="sample.progress")
 async def progress(ctx: TaskContext, steps: int) -> int:
     """Tell of its progress."""

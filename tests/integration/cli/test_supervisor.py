@@ -14,6 +14,18 @@ from holdfast.cli.supervisor.supervisor import Supervisor
 from holdfast.tests.support.waiting import until
 
 WAITING = "import time; time.sleep(300)  # the child's work"
+TWICE = """
+import pathlib, signal, sys, time
+heard = []
+def hear(*_):
+    heard.append(1)
+    if len(heard) == 2:
+        pathlib.Path(sys.argv[1]).write_text("hurried")
+        sys.exit(0)
+signal.signal(signal.SIGTERM, hear)
+print("ready", flush=True)
+while True: time.sleep(0.02)
+"""
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); {WAITING}"
 ORDERLY = """
 import signal, sys, time
@@ -37,7 +49,7 @@ def supervisor(notices):
     """A supervisor that stops what it started."""
     made = Supervisor(notices.append)
     yield made
-    made.stop(must_hurry=lambda: True)
+    made.stop(times_asked=lambda: 3)
 
 
 def _spec(tmp_path, code, *arguments, name="child", **more):
@@ -88,12 +100,22 @@ def test_a_deaf_child_is_killed_when_its_time_is_up(tmp_path, supervisor):
     assert not psutil.pid_exists(pid)
 
 
-def test_hurry_does_not_wait(tmp_path, supervisor):
-    """Whoever asks twice does not wait for the grace."""
+def test_hurry_asks_again(tmp_path, supervisor):
+    """Whoever knows a second SIGTERM gets one and time for it; the grace is not waited for."""
+    record = tmp_path / "record"
+    supervisor.start(_spec(tmp_path, TWICE, str(record), stop_seconds=60.0, hurry_seconds=60.0))
+    _said(tmp_path, "ready")
+    supervisor.stop(times_asked=lambda: 2)
+    assert "hurried" == record.read_text()
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_hurry_does_not_wait(tmp_path, supervisor, times):
+    """Who does not know a second SIGTERM is killed by it; whoever asks three times kills everybody."""
     pid = supervisor.start(_spec(tmp_path, DEAF, stop_seconds=60.0))
     _said(tmp_path, "deaf")
     began = time.monotonic()
-    supervisor.stop(must_hurry=lambda: True)
+    supervisor.stop(times_asked=lambda: times)
     assert time.monotonic() - began < 10
     assert not psutil.pid_exists(pid)
 

@@ -232,3 +232,22 @@ def test_what_outlived_its_hard_limit_keeps_its_lease_while_the_process_lives(le
             ]
 
     asyncio.run(main())
+
+
+def test_who_does_not_end_after_a_cancel_is_cancelled_again(ledger, monkeypatch):
+    """Once, then not before its time to clean up is over, then each time that it is over again."""
+    monkeypatch.setattr(leases_module, "LOOKS_BEFORE_NEXT_CANCEL", 3)
+
+    async def main():
+        async with bench(ledger) as b:
+            (attempt,) = await running(b)
+            cancelled, keeper = heard(attempt), keeper_of(b)
+            ledger.cancel(attempt.lease.job_id)
+            counts = []
+            for _ in range(8):
+                await keeper.look()
+                counts.append(len(cancelled))
+            assert [1, 1, 1, 2, 2, 2, 3, 3] == counts
+            assert Interrupt.CANCEL is attempt.interrupted
+
+    asyncio.run(main())

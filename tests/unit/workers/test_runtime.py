@@ -1,7 +1,6 @@
 """A whole worker in this process, without Celery's part: it starts, dies on paper, comes back, and leaves."""
 
 import asyncio
-import signal
 import threading
 
 import pytest
@@ -16,9 +15,9 @@ from holdfast.tasks import Registry, task
 from holdfast.tests.support.bench import Unsteady
 from holdfast.tests.support.builders import a_config
 from holdfast.tests.support.waiting import until
+from holdfast.workers import drain as drain_module
 from holdfast.workers import gate as gate_module
 from holdfast.workers import leases as leases_module
-from holdfast.workers import runtime as runtime_module
 from holdfast.workers.outfit import Outfit
 from holdfast.workers.runtime import Runtime
 
@@ -54,6 +53,16 @@ class Handlers:
                 raise
             return name
 
+        @task(name="tests.reluctant", registry=self.registry)
+        async def reluctant(name: str) -> None:
+            self.begun.append(name)
+            for asked in (name, f"{name} again"):
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    self.cancelled.append(asked)
+            raise asyncio.CancelledError
+
         @task(name="tests.quick", registry=self.registry)
         async def quick(name: str) -> str:
             self.begun.append(name)
@@ -71,6 +80,7 @@ class Worker:
 
     def __init__(self, ledger, events, **config):
         self.ledger, self.line, self.handlers = ledger, Unsteady(ledger), Handlers()
+        self.asked = []
         app = Celery("runtime", set_as_current=False)
         self.runtime = Runtime(
             a_config(**config),
@@ -85,6 +95,7 @@ class Worker:
                 intake=None,
                 services=lambda _: [],
                 probes=lambda _: Nothing(),
+                ask_to_stop=self.asked.append,
             ),
         )
 
@@ -107,7 +118,8 @@ def worker(ledger, events, monkeypatch):
     """A worker that has not started; it looks at everything every few milliseconds."""
     monkeypatch.setattr(gate_module, "QUIET_SECONDS", 0.01)
     monkeypatch.setattr(leases_module, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(runtime_module, "CLEAN_UP_SECONDS", 0.2)
+    monkeypatch.setattr(drain_module, "CLEAN_UP_SECONDS", 0.2)
+    monkeypatch.setattr(drain_module, "LATE_SECONDS", 0.1)
     made = Worker(ledger, events)
     yield made
     made.handlers.stuck.set()
@@ -147,6 +159,42 @@ def test_a_drain_hands_back_what_does_not_end_in_time(worker, seen):
     assert JobState.AVAILABLE == worker.state(late)
     assert [job] == [event.job_id for event in of(seen, JobHandedBack)]
     assert [1] == [event.handed_back for event in of(seen, WorkerStopped)]
+
+
+def test_asked_twice_it_skips_the_grace(ledger, events, seen, monkeypatch):
+    """What runs is cancelled at once, and handed back with its attempt."""
+    monkeypatch.setattr(gate_module, "QUIET_SECONDS", 0.01)
+    worker = Worker(ledger, events, grace_seconds=600.0)
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    worker.runtime.begin_drain()
+    until(lambda: of(seen, WorkerDraining), what="the drain")
+    assert [] == worker.handlers.cancelled
+    worker.runtime.drain.hurry()
+    worker.runtime.stop()
+    assert (JobState.AVAILABLE, 0) == (worker.state(job), worker.ledger.job(job).attempt)
+
+
+def test_the_grace_begins_when_it_is_asked(worker, seen):
+    """Not when Celery's main thread comes round; where that never does, the worker leaves all the same."""
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    worker.runtime.begin_drain()
+    until(lambda: worker.state(job) is JobState.AVAILABLE, what="the hand-back")
+    until(lambda: of(seen, WorkerStopped), what="the leave")
+    assert [] == worker.ledger.workers()
+
+
+def test_what_swallows_its_cancellation_is_cancelled_once_more(worker):
+    """After its time to clean up; then its job is handed back, too."""
+    worker.runtime.start()
+    job = worker.enqueue("tests.reluctant")
+    worker.begins()
+    worker.runtime.stop()
+    assert ["a", "a again"] == worker.handlers.cancelled
+    assert JobState.AVAILABLE == worker.state(job)
 
 
 def test_it_is_stopped_before_it_started(worker):
@@ -217,10 +265,8 @@ def test_a_blocked_loop_does_not_hold_the_shutdown_for_ever(worker):
     assert ["worker-1"] == [row.name for row in worker.ledger.workers()]
 
 
-def test_an_abandoned_handler_ends_the_process_after_the_others(worker, monkeypatch):
-    """It takes no new jobs, and goes by SIGTERM as soon as nothing else runs (B17)."""
-    killed = []
-    monkeypatch.setattr(runtime_module.os, "kill", lambda pid, number: killed.append(number))
+def test_an_abandoned_handler_ends_the_process_after_the_others(worker):
+    """It takes no new jobs, and asks to leave as soon as nothing else runs (B17)."""
     worker.runtime.start()
     job = worker.enqueue("tests.wait")
     worker.begins()
@@ -234,7 +280,7 @@ def test_an_abandoned_handler_ends_the_process_after_the_others(worker, monkeypa
         lambda: worker.runtime._on_abandoned(attempt, end_late())  # noqa: SLF001 -- a second is long
     )
     until(lambda: not worker.runtime.gate.has_room(), what="a closed gate")
-    assert [] == killed
+    assert [] == worker.asked
     worker.ledger.cancel(job)
-    until(lambda: killed, what="the end of the others")
-    assert [signal.SIGTERM] == killed
+    until(lambda: worker.asked, what="the end of the others")
+    assert [0] == worker.asked
