@@ -8,6 +8,7 @@ from holdfast.tests.chaos.scene import BOUND_SECONDS, Scene, Stack
 
 STACKS = (Stack("postgresql", "redis"), Stack("postgresql", "rabbitmq"), Stack("sqlite", "redis"))
 POSTGRESQL_ONLY = STACKS[:2]
+RETURN = "The fault ends when a supervisor has brought the first worker up again."
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Cell:
 
 FAULTS = (
     Fault("F1", worker_faults.f1),
-    Fault("F2", worker_faults.f2),
-    Fault("F2b", worker_faults.f2b),
+    Fault("F2", worker_faults.f2, note=RETURN),
+    Fault("F2b", worker_faults.f2b, note=RETURN),
     Fault("F3", server_faults.f3, own_broker=True, durable_broker=True),
     Fault("F4", server_faults.f4, own_broker=True),
     Fault("F5", worker_faults.f5),

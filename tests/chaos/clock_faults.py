@@ -76,7 +76,7 @@ def _shifted(scene: Scene, seconds: int) -> None:
 
 
 def _faketime() -> dict[str, str]:
-    return {"LD_PRELOAD": str(library()), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1"}
+    return {"LD_PRELOAD": str(library()), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1"}
 
 
 def _set(clock: Path, seconds: int) -> None:

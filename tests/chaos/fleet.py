@@ -13,13 +13,21 @@ LOOK_SECONDS = 0.05
 LEAVE_SECONDS = 40.0
 
 
+class RestartedWorker(WorkerServer):
+    """A worker that may be started again: its log is all starts in one, so its probes say when it is ready."""
+
+    def is_ready(self) -> bool:
+        """Ask the heartbeat file, which names the process."""
+        return self._has_started()
+
+
 class Member:
     """One place in the fleet: a worker program, and its supervisor on a thread."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.starts = 0
         self.exit_codes: list[int] = []
-        self._server = WorkerServer(environment)
+        self._server = RestartedWorker(environment)
         self._ending = threading.Event()
         # Held while the process is changed: a kill and a restart never meet half-way.
         self._hands = threading.Lock()
@@ -114,6 +122,10 @@ class Fleet:
     def until_ready(self) -> None:
         """Wait until every worker has come up."""
         until(lambda: all(member.is_ready for member in self), timeout_seconds=60, what="the workers")
+
+    def until_one_is_ready(self) -> None:
+        """Wait until some worker has come up."""
+        until(lambda: any(member.is_ready for member in self), timeout_seconds=60, what="a worker")
 
     @property
     def restarts(self) -> int:

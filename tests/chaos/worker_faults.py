@@ -1,6 +1,7 @@
 """Stories in which workers die, freeze, leave, or run out of something."""
 
 import resource
+import time
 from pathlib import Path
 
 import psutil
@@ -33,9 +34,7 @@ def f2(scene: Scene) -> None:
     """SIGKILL of all workers, companions included, in mid-job."""
     scene.begin()
     scene.until_heard("start", 80)
-    for member in scene.fleet:
-        member.kill()
-    scene.fault_ends()
+    _kill_all(scene)
     scene.until_done(PATIENCE_SECONDS)
 
 
@@ -43,9 +42,7 @@ def f2b(scene: Scene) -> None:
     """SIGKILL of all workers after the outside effects, before the jobs are completed."""
     scene.begin(seconds=0.2, linger=1.0)
     scene.until_heard("keyed", 80)
-    for member in scene.fleet:
-        member.kill()
-    scene.fault_ends()
+    _kill_all(scene)
     scene.until_done(PATIENCE_SECONDS)
 
 
@@ -139,6 +136,16 @@ def f15mem(scene: Scene) -> None:
     scene.fault_ends()
     scene.until_done(PATIENCE_SECONDS)
     scene.extra["worker_restarts"] = scene.fleet.restarts
+
+
+def _kill_all(scene: Scene) -> None:
+    """Kill every worker; the fault ends when the platform has brought the first one up again."""
+    began = time.monotonic()
+    for member in scene.fleet:
+        member.kill()
+    scene.fleet.until_one_is_ready()
+    scene.fault_ends()
+    scene.extra["seconds_without_workers"] = round(time.monotonic() - began, 1)
 
 
 def _nothing_quarantined(books: Books) -> str:
