@@ -27,10 +27,16 @@ PLAIN_FIELDS = (
 
 
 def as_json(
-    job: Job, attempts: Sequence[Attempt], history: Sequence[JobMoment], *, with_arguments: bool
+    job: Job,
+    attempts: Sequence[Attempt],
+    history: Sequence[JobMoment],
+    *,
+    with_arguments: bool,
+    waits: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return everything as one JSON object; instants in ISO 8601."""
+    """Return everything as one JSON object; instants in ISO 8601. `waits` says why it does not begin."""
     page: dict[str, Any] = {name: _plain(getattr(job, name)) for name in PLAIN_FIELDS}
+    page["waits"] = list(waits)
     page["failure"] = asdict(job.failure) if job.failure is not None else None
     if job.progress is not None:
         page["progress"] = {"done": job.progress.done, "total": job.progress.total, "text": job.progress.text}
@@ -56,13 +62,16 @@ def show(
     *,
     with_arguments: bool,
     with_traceback: bool = False,
+    waits: Sequence[str] = (),
 ) -> None:
-    """Print a job: facts, attempts, history, and where it failed."""
+    """Print a job: facts, attempts, history, where it failed, and why it does not begin."""
     say(console, f"{job.task} {job.id}", "bold")
     facts = a_table("", "")
     facts.show_header = False
     for name, value in _facts(job, with_arguments=with_arguments):
         facts.add_row(name, value)
+    for reason in waits:
+        facts.add_row("waits", reason)
     console.print(facts, markup=False)
     if attempts:
         table = a_table("attempt", "began", "took", "outcome", "failure")

@@ -19,6 +19,7 @@ from holdfast.cli.commands.ledger import ledger
 from holdfast.cli.commands.migrate import migrate
 from holdfast.cli.commands.probe import PROBE_CONTEXT, probe
 from holdfast.cli.commands.quarantine import quarantine
+from holdfast.cli.commands.queue import queue
 from holdfast.cli.commands.tasks import tasks
 from holdfast.cli.commands.up import up
 from holdfast.cli.commands.worker import worker
@@ -81,6 +82,7 @@ app.command(rich_help_panel=WATCH)(enqueue)
 app.command(rich_help_panel=WATCH)(tasks)
 app.command(rich_help_panel=WATCH)(job)
 app.command(rich_help_panel=WATCH)(cancel)
+app.add_typer(queue, name="queue", rich_help_panel=WATCH)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=WATCH)
 app.add_typer(ledger, name="ledger", rich_help_panel=CARE)
 app.command(rich_help_panel=CARE)(doctor)

@@ -200,6 +200,8 @@ class Ring:
     task: str
     queue: str
     priority: int = DEFAULT_PRIORITY
+    is_held: bool = False
+    """Its queue is paused: nobody may claim the job, so nobody is to be rung."""
 
 
 @dataclass(frozen=True, slots=True)

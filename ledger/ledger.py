@@ -50,6 +50,7 @@ from holdfast.ledger.records import (
     LedgerPing,
     NewWorker,
     OfferRow,
+    PausedQueue,
     QueueCount,
 )
 from holdfast.ledger.retention import Retention
@@ -269,6 +270,7 @@ class Ledger:
         """Return the rings that are due and set the next ones later: 60 s, doubling, at most an hour.
 
         `epoch` is the broker's: rows rung in another one are due now. None: the broker has none.
+        A ring of a paused queue `is_held`: it was put off like the others, and is not to be sent.
         """
         return self._maintenance.due_rings(limit=limit, epoch=epoch)
 
@@ -326,11 +328,11 @@ class Ledger:
         return self._steering.pause_queue(queue)
 
     def resume_queue(self, queue: str) -> bool:
-        """Grant claims on a queue again. False if it was not paused."""
+        """Grant claims on a queue again, and ring for what waits there. False if it was not paused."""
         return self._steering.resume_queue(queue)
 
-    def paused_queues(self) -> list[str]:
-        """Return the paused queues."""
+    def paused_queues(self) -> list[PausedQueue]:
+        """Return the paused queues, by name."""
         return self._steering.paused_queues()
 
     # Reading

@@ -13,7 +13,7 @@ from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import chunked, packed_with_ids
 from holdfast.ledger.endings import LOST, OVERRAN
 from holdfast.ledger.settling import Settling
-from holdfast.ledger.statements import maintenance
+from holdfast.ledger.statements import maintenance, steering
 from holdfast.ledger.transaction import Transactions
 
 AnyRow = Row[Any]
@@ -41,8 +41,20 @@ class Maintenance:
         moved = self._sweep(
             maintenance.ringing(epoch, limit), maintenance.ring(epoch), None, doing="take due rings"
         )
+        if not moved:
+            return []
+        # Read afterwards: a queue that is resumed from now on makes its rings due again.
+        paused = set(
+            self._transactions.read(
+                lambda connection: self._transactions.run(connection, steering.paused()).scalars().all(),
+                doing="read paused queues",
+            )
+        )
         moved.sort(key=lambda row: (row.priority, row.run_at, row.id))
-        return [Ring(JobId(row.id), row.task, row.queue, row.priority) for row in moved]
+        return [
+            Ring(JobId(row.id), row.task, row.queue, row.priority, is_held=row.queue in paused)
+            for row in moved
+        ]
 
     def ring_soon(self, job_ids: Sequence[JobId]) -> None:
         """Make rings due now."""

@@ -66,6 +66,14 @@ class QueueCount:
 
 
 @dataclass(frozen=True, slots=True)
+class PausedQueue:
+    """A queue on which no claim is granted."""
+
+    queue: str
+    paused_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedMessage:
     """A message that could not become a job, kept for the operator."""
 

@@ -1,5 +1,6 @@
 """Cancel, requeue, wake, pause: somebody decides about a job or a queue from outside."""
 
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -10,7 +11,9 @@ from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState, Move
 from holdfast.ledger import moments, rows
+from holdfast.ledger.batch import MOST_ROWS, packed_with_ids
 from holdfast.ledger.config import LedgerConfig
+from holdfast.ledger.records import PausedQueue
 from holdfast.ledger.schema import LONGEST_DETAIL
 from holdfast.ledger.statements import quarantine, steering
 from holdfast.ledger.transaction import Transactions
@@ -92,14 +95,35 @@ class Steering:
             lambda connection: self._transactions.run(connection, steering.resume(queue)).first(),
             doing="resume a queue",
         )
+        # While it was paused its rings were put off; page by page, so that a long queue holds up nobody.
+        place: tuple[int, datetime, str] | None = None
+        while (place := self._hasten(queue, place)) is not None:
+            pass
         return row is not None
 
-    def paused_queues(self) -> list[str]:
+    def paused_queues(self) -> list[PausedQueue]:
         """Read the gated queues."""
-        return self._transactions.read(
-            lambda connection: list(self._transactions.run(connection, steering.paused()).scalars()),
+        found = self._transactions.read(
+            lambda connection: self._transactions.run(connection, steering.paused()).all(),
             doing="read paused queues",
         )
+        return [PausedQueue(row.queue, row.paused_at) for row in found]
+
+    def _hasten(
+        self, queue: str, after: tuple[int, datetime, str] | None
+    ) -> tuple[int, datetime, str] | None:
+        """Make a page of a queue's rings due; return where the next page begins, None after the last."""
+
+        def work(connection: Connection) -> tuple[int, datetime, str] | None:
+            found = self._transactions.run(connection, steering.waiting_in(queue, after, MOST_ROWS)).all()
+            if found:
+                page = packed_with_ids([{"id": job_id} for job_id in sorted(row.id for row in found)])
+                self._transactions.run(connection, steering.hasten(), page)
+            if len(found) < MOST_ROWS:
+                return None
+            return found[-1].priority, found[-1].run_at, found[-1].id
+
+        return self._transactions.write(work, doing="resume a queue")
 
     def _state(self, connection: Connection, job_id: JobId) -> JobState:
         state = self._transactions.run(connection, steering.look(job_id)).scalar()

@@ -1,6 +1,6 @@
 """`holdfast enqueue`: one job, from the command line."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -9,10 +9,9 @@ from holdfast.cli.connection import connected, load_tasks
 from holdfast.cli.task_list import schema_of
 from holdfast.cli.terminal import err, out, print_json, say
 from holdfast.cli.waiting import wait_and_tell
+from holdfast.cli.waits import surroundings_of, why_it_waits
 from holdfast.settings import load
 from holdfast.tasks import Handle, Options
-
-NOBODY: Final = "No live worker runs this task now; the job waits for one (`holdfast up`)."
 
 
 def enqueue(
@@ -50,11 +49,13 @@ def enqueue(
     with connected(settings, must_run=wait) as connection:
         given = job_arguments(arguments, arg or [], schema_of(task, connection.ledger))
         handle: Handle[object] = connection.client.enqueue_sync(task, given, options)
+        job = handle.status_sync()
+        waits = why_it_waits(job, surroundings_of(job, connection.ledger))
+        for reason in waits:
+            say(err(), f"It waits: {reason}.", "yellow")
         if wait:
-            if not any(offer.task == task for offer in connection.ledger.offers()):
-                say(err(), NOBODY, "yellow")
             raise typer.Exit(wait_and_tell(handle, timeout, as_json=as_json))
     if as_json:
-        print_json({"job_id": handle.id, "created": handle.created})
+        print_json({"job_id": handle.id, "created": handle.created, "waits": waits})
     else:
         say(out(), f"{handle.id}{'' if handle.created else ' (known by its key; nothing new was enqueued)'}")

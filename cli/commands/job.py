@@ -8,6 +8,7 @@ from holdfast.cli.connection import opened_ledger
 from holdfast.cli.job_page import as_json as page_as_json
 from holdfast.cli.job_page import show
 from holdfast.cli.terminal import out, print_json
+from holdfast.cli.waits import surroundings_of, why_it_waits
 from holdfast.jobs.ids import JobId
 from holdfast.settings import load
 
@@ -27,7 +28,8 @@ def job(
     with opened_ledger(load()) as ledger:
         found = ledger.job(JobId(job_id))
         attempts, history = ledger.attempts(found.id), ledger.history(found.id)
+        waits = why_it_waits(found, surroundings_of(found, ledger))
     if as_json:
-        print_json(page_as_json(found, attempts, history, with_arguments=arguments))
+        print_json(page_as_json(found, attempts, history, with_arguments=arguments, waits=waits))
     else:
-        show(out(), found, attempts, history, with_arguments=arguments, with_traceback=traceback)
+        show(out(), found, attempts, history, with_arguments=arguments, with_traceback=traceback, waits=waits)

@@ -74,7 +74,8 @@ def _look_after(
 
 def _look(platform: Platform, ledger: Ledger) -> tuple[Vitals | None, int]:
     try:
-        return vitals(ledger.counts(), ledger.workers()), platform.workers_ready(ledger)
+        now = vitals(ledger.counts(), ledger.workers(), ledger.paused_queues())
+        return now, platform.workers_ready(ledger)
     except LedgerError:
         return None, 0
 

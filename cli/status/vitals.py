@@ -9,7 +9,7 @@ from rich.text import Text
 from holdfast.cli.supervisor.supervisor import ChildStatus
 from holdfast.jobs.job import WorkerRow
 from holdfast.jobs.state import JobState
-from holdfast.ledger.records import QueueCount
+from holdfast.ledger.records import PausedQueue, QueueCount
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -28,9 +28,13 @@ class Vitals:
     oldest_seconds: float = 0.0
     """How long the oldest available job has waited."""
     slots: int = 0
+    paused: tuple[str, ...] = ()
+    """The paused queues."""
 
 
-def vitals(counts: Sequence[QueueCount], workers: Sequence[WorkerRow]) -> Vitals:
+def vitals(
+    counts: Sequence[QueueCount], workers: Sequence[WorkerRow], pauses: Sequence[PausedQueue] = ()
+) -> Vitals:
     """Sum up what the ledger says."""
 
     def number(*states: JobState) -> int:
@@ -45,6 +49,7 @@ def vitals(counts: Sequence[QueueCount], workers: Sequence[WorkerRow]) -> Vitals
         quarantined=number(JobState.QUARANTINED),
         oldest_seconds=max(waits, default=0.0),
         slots=sum(worker.slots for worker in workers),
+        paused=tuple(pause.queue for pause in pauses),
     )
 
 
@@ -74,6 +79,8 @@ def status_line(now: Vitals | None, children: Sequence[ChildStatus], ready: int)
     if now.later:
         line.append(f"  later {now.later:,}")
     line.append(f"  done {now.completed:,}")
+    if now.paused:
+        line.append(f"  paused {', '.join(now.paused)}", "yellow")
     if now.quarantined:
         line.append(f"  quarantined {now.quarantined:,}", "red")
     return line

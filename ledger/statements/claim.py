@@ -71,6 +71,8 @@ def next_available(
         spared.append(jobs.c.id.not_in(bindparam(SPARED_JOBS, expanding=True, type_=String())))
     heads = [
         select(jobs.c.id, jobs.c.priority, jobs.c.run_at)
+        # Asked of the queue first: of each row it would scan a long queue while that is paused.
+        .where(~exists().where(queue_pauses.c.queue == queue))
         .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), _may_run(worker_id), *spared)
         .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
         .limit(limit)

@@ -1,15 +1,18 @@
 """An operator's hand on one job."""
 
+from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Insert, Select, Update, case, literal, select
+from sqlalchemy import Insert, Select, Update, case, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.functions import coalesce
 
 from holdfast.jobs.state import FINAL_STATES, JobState
+from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import jobs, queue_pauses
-from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, named
+from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, is_still, named
 from holdfast.ledger.types import Now, now_plus
 
 
@@ -102,6 +105,39 @@ def resume(queue: str) -> ReturningDelete[Any]:
     return queue_pauses.delete().where(queue_pauses.c.queue == queue).returning(queue_pauses.c.queue)
 
 
+@cache
 def paused() -> Select[*tuple[Any, ...]]:
     """Read the gated queues."""
-    return select(queue_pauses.c.queue).order_by(queue_pauses.c.queue)
+    return select(queue_pauses.c.queue, queue_pauses.c.paused_at).order_by(queue_pauses.c.queue)
+
+
+def waiting_in(queue: str, after: tuple[int, datetime, str] | None, limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock a page of a queue's available jobs in the order of claims, beginning after a place in it."""
+    place = (jobs.c.priority, jobs.c.run_at, jobs.c.id)
+    statement = (
+        select(*place)
+        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE))
+        .order_by(*place)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    if after is None:
+        return statement
+    priority, run_at, job_id = after
+    return statement.where(
+        tuple_(*place)
+        > tuple_(
+            literal(priority, jobs.c.priority.type), literal(run_at, jobs.c.run_at.type), literal(job_id)
+        )
+    )
+
+
+@cache
+def hasten() -> Update:
+    """Make the rings of a batch due now, as if none had been sent."""
+    rows = Batch()
+    return (
+        jobs.update()
+        .where(jobs.c.id == rows.text("id"), is_named(jobs.c.id), is_still(JobState.AVAILABLE))
+        .values(next_ring_at=Now(), rings=0)
+    )

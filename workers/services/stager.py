@@ -36,7 +36,8 @@ class Stager:
         if staged:
             self._events.emit(JobsStaged(count=staged))
         rings = self._ledger.due_rings(limit=self._batch, epoch=self._epoch())
-        if rings:
-            self._ring(rings)
-            self._events.emit(RingsSent(count=len(rings)))
+        wanted = [ring for ring in rings if not ring.is_held]
+        if wanted:
+            self._ring(wanted)
+            self._events.emit(RingsSent(count=len(wanted)))
         return staged == self._batch or len(rings) == self._batch

@@ -101,7 +101,7 @@ def test_not_claimable(ledger, worker, by_hand):
     ]
     ledger.enqueue(jobs)
     assert ledger.pause_queue("paused")
-    assert ["paused"] == ledger.paused_queues()
+    assert ["paused"] == [one.queue for one in ledger.paused_queues()]
     wishes = [ClaimRequest(new_lease_token(), job.id) for job in jobs] + [ClaimRequest(new_lease_token())]
     assert [] == ledger.claim(worker.id, wishes, **{**HOW, "queues": ["default", "paused"]})
     assert ledger.resume_queue("paused")

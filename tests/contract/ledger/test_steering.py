@@ -6,7 +6,10 @@ from holdfast.jobs.errors import IllegalTransition, JobNotFound
 from holdfast.jobs.ids import new_job_id
 from holdfast.jobs.outcome import Park, Quarantine
 from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.ledger import steering
 from holdfast.tests.support.builders import a_failure, a_new_job, a_settlement
+
+PAST = "2020-01-01T00:00:00.000000Z"
 
 
 def test_cancel(ledger, claim):
@@ -82,6 +85,36 @@ def test_pause(ledger):
         ledger.resume_queue("q"),
         ledger.resume_queue("q"),
     ]
+
+
+def test_rings_of_a_paused_queue_are_put_off_and_not_sent(ledger, by_hand):
+    """However often they come due they are held; the queue beside it rings, and the pause has a beginning."""
+    paused, other = a_new_job(queue="mail"), a_new_job()
+    ledger.enqueue([paused, other])
+    ledger.pause_queue("mail")
+    (pause,) = ledger.paused_queues()
+    assert ("mail", True) == (pause.queue, pause.paused_at >= ledger.job(paused.id).created_at)
+    by_hand("UPDATE jobs SET next_ring_at = :at", at=PAST)
+    rings = ledger.due_rings(limit=10, epoch="e")
+    assert {(paused.id, True), (other.id, False)} == {(ring.job_id, ring.is_held) for ring in rings}
+    assert [] == ledger.due_rings(limit=10, epoch="e"), "nothing spins"
+
+
+def test_resume_rings_for_what_waits(ledger, by_hand, monkeypatch):
+    """Page by page all available jobs of the queue, and of no other, are due at once, as if never rung."""
+    monkeypatch.setattr(steering, "MOST_ROWS", 2)
+    jobs = [a_new_job(queue="mail", priority=priority) for priority in (5, 0, 5, 9, 5)]
+    later, other = a_new_job(queue="mail", delay_seconds=60), a_new_job()
+    ledger.enqueue([*jobs, later, other])
+    ledger.pause_queue("mail")
+    by_hand("UPDATE jobs SET next_ring_at = :at WHERE state = 'available'", at=PAST)
+    assert 6 == len(ledger.due_rings(limit=10, epoch="e"))
+    assert ledger.resume_queue("mail")
+    rings = ledger.due_rings(limit=10, epoch="e")
+    assert {job.id for job in jobs} == {ring.job_id for ring in rings if not ring.is_held}
+    assert 5 == len(rings)
+    assert not ledger.resume_queue("mail"), "resumed again, it only rings again"
+    assert 5 == len(ledger.due_rings(limit=10, epoch="e"))
 
 
 def test_list(ledger):

@@ -10,6 +10,7 @@ from kombu import Connection
 
 from holdfast.jobs.errors import MessageNotReplayable
 from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.tests.integration.workers.test_pause import pause_and_resume
 from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.messages import INTAKE, PLAIN, RINGS
 from holdfast.tests.support.platform import Platform, platform
@@ -139,3 +140,8 @@ def test_rabbitmq_may_be_restarted_under_running_jobs(tmp_path: Path, sqlite_url
             lambda: worker.log.count("Connected to") >= 2, timeout_seconds=30, what="the worker to reconnect"
         )
         assert all(1 == job.attempt for job in held.jobs(ids))
+
+
+def test_a_paused_queue_on_rabbitmq(rabbit: Platform, tmp_path: Path):
+    """Nothing of it begins until it is resumed, as on Redis."""
+    pause_and_resume(rabbit, tmp_path)

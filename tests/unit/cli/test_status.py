@@ -12,7 +12,8 @@ from holdfast.cli.status.vitals import Vitals, duration, status_line, vitals
 from holdfast.cli.supervisor.notices import Died, Failing, Started
 from holdfast.cli.supervisor.supervisor import ChildStatus
 from holdfast.jobs.state import JobState
-from holdfast.ledger.records import QueueCount
+from holdfast.ledger.records import PausedQueue, QueueCount
+from holdfast.tests.support.builders import SOME_TIME
 
 
 def test_counts_are_summed_over_queues():
@@ -36,6 +37,12 @@ def test_the_line_says_what_matters():
     now = Vitals(available=3, running=2, completed=1000, oldest_seconds=90.0, slots=10)
     expected = "workers 1/1 up, 1 restart  running 2/10  waiting 3 (oldest 2 min)  done 1,000"
     assert expected == status_line(now, children, 1).plain
+
+
+def test_paused_queues_stand_in_the_line():
+    """Who wonders why nothing begins sees it there."""
+    found = vitals([], [], [PausedQueue("mail", SOME_TIME), PausedQueue("slow", SOME_TIME)])
+    assert "  paused mail, slow" in status_line(found, [], 0).plain
 
 
 def test_a_database_that_is_gone_is_said():

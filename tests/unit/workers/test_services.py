@@ -208,6 +208,18 @@ def test_the_stager_makes_due_jobs_available_and_rings(ledger, events, seen):
     assert len(rung) == sum(event.count for event in of(seen, RingsSent))
 
 
+def test_the_stager_sends_no_ring_for_a_paused_queue(ledger, events, seen):
+    """What is held counts as work done, so that a long paused queue does not keep others from their rings."""
+    paused, other = enqueued(ledger, 2, queue="mail"), enqueued(ledger, 1)
+    ledger.pause_queue("mail")
+    ledger.ring_soon([*paused, *other])
+    rung = []
+    stager = Stager(ledger, rung.extend, epoch=lambda: "e", events=events, pause_seconds=0.2, batch=3)
+    assert stager.run_once()
+    assert other == [ring.job_id for ring in rung]
+    assert [1] == [event.count for event in of(seen, RingsSent)]
+
+
 def test_the_rescuer_frees_what_the_dead_hold(ledger, events, seen):
     """It is a level: each sweep sees all that is left, and a second one finds nothing."""
     dead, alive = registered(ledger), registered(ledger)

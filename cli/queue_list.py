@@ -1,0 +1,93 @@
+"""The queues: those that hold jobs, those that live workers read, and those that are paused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+
+from holdfast.cli.status.vitals import duration
+from holdfast.cli.terminal import a_table, say
+from holdfast.jobs.job import WorkerRow
+from holdfast.jobs.state import JobState
+from holdfast.ledger.records import PausedQueue, QueueCount
+
+
+@dataclass(slots=True)
+class ListedQueue:
+    """One queue."""
+
+    name: str
+    available: int = 0
+    oldest_seconds: float = 0.0
+    """How long the oldest available job has waited."""
+    later: int = 0
+    """Scheduled and parked."""
+    running: int = 0
+    workers: int = 0
+    slots: int = 0
+    """Of all workers that read it, which may read others, too."""
+    paused_at: datetime | None = None
+
+    @property
+    def remark(self) -> str:
+        """What keeps its jobs from beginning."""
+        if self.paused_at is not None:
+            return f"paused since {self.paused_at:%Y-%m-%d %H:%M:%S}"
+        return "" if self.workers else "no live worker reads it"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "queue": self.name, "available": self.available, "oldest_seconds": self.oldest_seconds,
+            "later": self.later, "running": self.running, "workers": self.workers, "slots": self.slots,
+            "paused_at": self.paused_at.isoformat() if self.paused_at is not None else None,
+        }  # fmt: skip
+
+
+def collect(
+    counts: Sequence[QueueCount], workers: Sequence[WorkerRow], pauses: Sequence[PausedQueue]
+) -> list[ListedQueue]:
+    """Join what the ledger says of queues, by name."""
+    found: dict[str, ListedQueue] = {}
+
+    def queue(name: str) -> ListedQueue:
+        return found.setdefault(name, ListedQueue(name))
+
+    for count in counts:
+        _add(queue(count.queue), count)
+    for worker in workers:
+        for name in worker.queues:
+            queue(name).workers += 1
+            queue(name).slots += worker.slots
+    for pause in pauses:
+        queue(pause.queue).paused_at = pause.paused_at
+    return [found[name] for name in sorted(found)]
+
+
+def show(console: Console, queues: Sequence[ListedQueue]) -> None:
+    """Print the list."""
+    if not queues:
+        say(console, "No queue holds a job, and no live worker reads one.")
+        return
+    table = a_table("queue", "waiting", "oldest", "later", "running", "workers", "slots", "")
+    for queue in queues:
+        table.add_row(
+            queue.name, str(queue.available), duration(queue.oldest_seconds) if queue.available else "",
+            str(queue.later), str(queue.running), str(queue.workers), str(queue.slots), queue.remark,
+        )  # fmt: skip
+    console.print(table, markup=False)
+
+
+def _add(queue: ListedQueue, count: QueueCount) -> None:
+    match count.state:
+        case JobState.AVAILABLE:
+            queue.available += count.count
+            queue.oldest_seconds = count.oldest_seconds
+        case JobState.RUNNING:
+            queue.running += count.count
+        case JobState.SCHEDULED | JobState.PARKED:
+            queue.later += count.count
+        case _:
+            pass

@@ -1,0 +1,51 @@
+"""Why a job waits: what nobody would guess from its state."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from holdfast.jobs.job import Job, WorkerRow
+from holdfast.jobs.state import JobState
+from holdfast.ledger import Ledger
+from holdfast.ledger.records import OfferRow, PausedQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a job depends on to begin: who lives, what they run, and which queues are paused."""
+
+    workers: Sequence[WorkerRow] = ()
+    offers: Sequence[OfferRow] = ()
+    pauses: Sequence[PausedQueue] = ()
+
+
+def surroundings_of(job: Job, ledger: Ledger) -> Surroundings:
+    """Read what this job depends on; nothing for one that does not wait."""
+    if job.state.is_final or job.state is JobState.RUNNING:
+        return Surroundings()
+    return Surroundings(ledger.workers(), ledger.offers(), ledger.paused_queues())
+
+
+def why_it_waits(job: Job, around: Surroundings) -> list[str]:
+    """Say what keeps a job from beginning now or, if it is for later, then; nothing where all is well."""
+    if job.state.is_final or job.state is JobState.RUNNING:
+        return []
+    return list(_reasons(job, around))
+
+
+def _reasons(job: Job, around: Surroundings) -> Iterator[str]:
+    for pause in around.pauses:
+        if pause.queue == job.queue:
+            since = f"{pause.paused_at:%Y-%m-%d %H:%M:%S}"
+            yield f"queue {job.queue} is paused since {since}; `holdfast queue resume {job.queue}` opens it"
+    readers = {worker.id for worker in around.workers if job.queue in worker.queues}
+    offers = [offer for offer in around.offers if offer.task == job.task]
+    if not around.workers:
+        yield "no live worker"
+    elif not readers:
+        yield f"no live worker reads queue {job.queue}"
+    elif not offers:
+        yield f"no live worker offers task {job.task}"
+    elif not any(offer.version == job.version for offer in offers):
+        yield f"no live worker offers version {job.version} of task {job.task}"
+    elif not any(offer.version == job.version and offer.worker_id in readers for offer in offers):
+        yield f"no live worker that reads queue {job.queue} offers task {job.task}"
