@@ -14,7 +14,7 @@ LEAVE_SECONDS = 40.0
 
 
 class RestartedWorker(WorkerServer):
-    """A worker that may be started again: its log is all starts in one, so its probes say when it is ready."""
+    """A worker that may be started again: its log is of all starts, so its probes say when it is ready."""
 
     def is_ready(self) -> bool:
         """Ask the heartbeat file, which names the process."""
