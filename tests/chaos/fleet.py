@@ -99,6 +99,7 @@ class Member:
 
     def _start_once(self) -> None:
         with self._hands:
+            self._server.stop()  # lets go of the leash of the one that ended
             try:
                 self._server.start()
                 self.starts += 1
