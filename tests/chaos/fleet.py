@@ -11,10 +11,14 @@ from holdfast.tests.support.worker import WorkerServer
 
 LOOK_SECONDS = 0.05
 LEAVE_SECONDS = 40.0
+READY_SECONDS = 90.0
 
 
 class RestartedWorker(WorkerServer):
     """A worker that may be started again: its log is of all starts, so its probes say when it is ready."""
+
+    # A machine on which much else runs may need long; giving up would only begin the start anew.
+    start_timeout_seconds = READY_SECONDS
 
     def is_ready(self) -> bool:
         """Ask the heartbeat file, which names the process."""
@@ -122,11 +126,13 @@ class Fleet:
 
     def until_ready(self) -> None:
         """Wait until every worker has come up."""
-        until(lambda: all(member.is_ready for member in self), timeout_seconds=60, what="the workers")
+        until(
+            lambda: all(member.is_ready for member in self), timeout_seconds=READY_SECONDS, what="the workers"
+        )
 
     def until_one_is_ready(self) -> None:
         """Wait until some worker has come up."""
-        until(lambda: any(member.is_ready for member in self), timeout_seconds=60, what="a worker")
+        until(lambda: any(member.is_ready for member in self), timeout_seconds=READY_SECONDS, what="a worker")
 
     @property
     def restarts(self) -> int:

@@ -1,5 +1,6 @@
 """Plays one cell and writes down what came of it."""
 
+import os
 import time
 import traceback
 from typing import Any
@@ -36,6 +37,8 @@ def play(cell: Cell, shared: SharedServers, commit: str) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 -- whatever it was, it is the result of this cell
         wrong = [f"broke off: {error!r}"[:1000], traceback.format_exc()[-2000:]]
         record |= {"verdict": "fail", "wrong": wrong, "columns": {}, "extra": {}, "jobs": 0, "settings": {}}
+    # Seconds on a machine with other work say as much about that as about us.
+    record["load"] = round(os.getloadavg()[0], 1)
     record["seconds"] = round(time.monotonic() - started, 1)
     return record
 

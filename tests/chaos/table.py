@@ -82,10 +82,12 @@ def _caption(found: Sequence[dict[str, Any]]) -> str:
     commits = sorted({record["commit"] for record in found})
     dates = sorted({record["date"] for record in found})
     machines = "; ".join(sorted({record["machine"] for record in found}))
+    loads = [record.get("load", 0) for record in found]
     span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return (
         f"{passed} of {len(found)} runs passed; {repetitions} repetition(s), the worst is shown. "
-        f"Commit {', '.join(commits)}; {span}; {machines}."
+        f"Commit {', '.join(commits)}; {span}; {machines}; "
+        f"load average {min(loads):g} to {max(loads):g}."
     )
 
 
