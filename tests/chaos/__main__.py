@@ -5,6 +5,7 @@ played again, so a run that was broken off goes on where it was. Exit code 0: ev
 """
 
 import argparse
+import signal
 import sys
 import time
 
@@ -19,6 +20,9 @@ LANES = 2
 def main(arguments: list[str] | None = None) -> int:
     """Play, print, write the table."""
     asked = _parser().parse_args(arguments)
+    # Also in the background, where a shell has SIGINT ignored: both end the lanes and all that they started.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     commit = records.commit()
     wanted = [cell for cell in cells(asked.repetitions) if _is_wanted(cell, asked)]
     missing = [cell for cell in wanted if asked.again or not _is_played(cell, commit)]

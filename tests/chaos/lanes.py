@@ -1,9 +1,11 @@
 """Plays cells side by side: lanes for busy cells, and one for those that mostly wait."""
 
 import multiprocessing
+import os
 import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
@@ -15,6 +17,8 @@ from holdfast.tests.chaos.play import play
 from holdfast.tests.chaos.scene import SharedServers
 
 IDLE_LANES = 1
+LEAVE_SECONDS = 15.0
+MOST_REPETITIONS = 100
 SECONDS_PER_CELL = 240.0
 """No cell takes nearly so long; one that does hangs, and ends the run."""
 
@@ -32,6 +36,8 @@ def play_all(missing: list[Cell], commit: str, lanes: int, tell: Callable[[str],
         process.start()
     try:
         _tell(len(missing), done, running, tell)
+        for process in running:
+            process.join(LEAVE_SECONDS)
     finally:
         _end(running)
 
@@ -60,15 +66,16 @@ def _next(done: Any, running: list[BaseProcess]) -> tuple[str, dict]:
 def _end(running: list[BaseProcess]) -> None:
     """End the lanes; every server hangs on a leash that ends with its lane, however that ends."""
     for process in running:
-        process.join(15.0)
         process.terminate()
-        process.join(15.0)
+    for process in running:
+        process.join(LEAVE_SECONDS)
         process.kill()
 
 
 def _lane(own: Any, other: Any, done: Any, commit: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    by_name = {cell.name: cell for cell in cells(repetitions=100)}
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    by_name = {cell.name: cell for cell in cells(repetitions=MOST_REPETITIONS)}
     shared = SharedServers()
     try:
         while (name := _take(own) or _take(other)) is not None:
@@ -80,6 +87,14 @@ def _lane(own: Any, other: Any, done: Any, commit: str) -> None:
         sys.exit(1)
     finally:
         shared.close()
+
+
+def _leave_with_parent() -> None:
+    """End with the run, also when that was killed: nothing may go on that nobody waits for."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _take(waiting: Any) -> str | None:
