@@ -90,8 +90,9 @@ class Member:
     def close(self) -> None:
         """End the supervisor, then the worker."""
         self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        while self._thread.is_alive():
+            self._server.kill()  # a start under way gives up
+            self._thread.join(LOOK_SECONDS)
         self._server.kill()
         self._server.close()
 
