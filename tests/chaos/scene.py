@@ -186,11 +186,15 @@ class Scene:
         return self.platform.database_url
 
     def _completed(self, engine: Any) -> int:
+        """Count the expected jobs that are completed; asks for their names only when there may be enough."""
         place = f'"{self.platform.namespace}".' if self.postgres is not None else ""
-        question = text(f"SELECT id FROM {place}jobs WHERE state = 'completed'")  # noqa: S608 -- our own name
-        expected = set(self.expected)
+        completed = f"FROM {place}jobs WHERE state = 'completed'"
         with contextlib.suppress(SQLAlchemyError), engine.connect() as connection:
-            return len(expected.intersection(connection.execute(question).scalars()))
+            count = connection.execute(text(f"SELECT count(*) {completed}")).scalar_one()
+            if count < len(self.expected):
+                return int(count)
+            names = connection.execute(text(f"SELECT id {completed}")).scalars()
+            return len(set(self.expected).intersection(names))
         return 0
 
     def books(self) -> Books:
