@@ -21,7 +21,7 @@ RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all fuzz simulate check bench lock clean
+.PHONY: help run test test-all fuzz simulate chaos chaos-quick check bench lock clean
 
 help:  ## print this list
 	@echo "Holdfast: async jobs that are not lost, on Celery."
@@ -45,6 +45,12 @@ fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through
 simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; some tens of minutes
 	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS)
 	$(BIN)/pytest -m hunt tests/simulation
+
+chaos: $(DEV_READY)  ## break workers, servers, networks and clocks three times each; resumes; about an hour
+	$(BIN)/python -m holdfast.tests.chaos --repetitions 3
+
+chaos-quick: $(DEV_READY)  ## the same, once each, in at most 12 minutes
+	$(BIN)/python -m holdfast.tests.chaos --repetitions 1
 
 check: $(DEV_READY) .types/holdfast  ## format, lint, strict types, import contracts, docstring coverage
 	$(BIN)/ruff format --check .

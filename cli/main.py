@@ -15,6 +15,7 @@ from holdfast.cli.commands.enqueue import enqueue
 from holdfast.cli.commands.flower import PASS_ON, flower
 from holdfast.cli.commands.health import health
 from holdfast.cli.commands.job import job
+from holdfast.cli.commands.ledger import ledger
 from holdfast.cli.commands.migrate import migrate
 from holdfast.cli.commands.probe import PROBE_CONTEXT, probe
 from holdfast.cli.commands.quarantine import quarantine
@@ -83,6 +84,7 @@ app.command(rich_help_panel=WATCH)(job)
 app.command(rich_help_panel=WATCH)(cancel)
 app.add_typer(queue, name="queue", rich_help_panel=WATCH)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=WATCH)
+app.add_typer(ledger, name="ledger", rich_help_panel=CARE)
 app.command(rich_help_panel=CARE)(doctor)
 app.command(rich_help_panel=CARE)(health)
 app.command(rich_help_panel=CARE, context_settings=PROBE_CONTEXT)(probe)

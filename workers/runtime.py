@@ -328,7 +328,7 @@ class Runtime:
                 )
             except WorkerNameTaken as error:
                 self.events.emit(ServiceFailed(service="registration", error=str(error)))
-                os.kill(os.getpid(), signal.SIGTERM)
+                self.leave_by_itself(NAME_TAKEN)
                 return
             except LedgerError:
                 await asyncio.sleep(self.config.beat_seconds)

@@ -12,6 +12,7 @@ from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState
 from holdfast.ledger import Ledger, LedgerConfig, connect
 from holdfast.ledger.upgrade import migrate
+from holdfast.settings.names import DEFAULT_NAMESPACE
 from holdfast.tasks import ambient, results
 from holdfast.tasks.application import make_app
 from holdfast.tasks.client import Client
@@ -19,17 +20,20 @@ from holdfast.tasks.doorbell import Doorbell
 from holdfast.tests.support.waiting import until
 from holdfast.tests.support.worker import WORKER_PROGRAM, WorkerServer, worker_environment
 
-PREFIX = "holdfast."
+PREFIX = f"{DEFAULT_NAMESPACE}."
 
 
 class Platform:
     """One broker and one database with a client in this process; `worker()` starts a worker."""
 
-    def __init__(self, folder: Path, *, broker_url: str, database_url: str) -> None:
+    def __init__(
+        self, folder: Path, *, broker_url: str, database_url: str, namespace: str = DEFAULT_NAMESPACE
+    ) -> None:
         self.folder = folder
         self.broker_url = broker_url
         self.database_url = database_url
-        config = LedgerConfig(url=database_url, schema="holdfast")
+        self.namespace = namespace
+        config = LedgerConfig(url=database_url, schema=namespace)
         migrate(config)
         self.ledger: Ledger = connect(config)
         # What a plain Celery producer has, and the adapter that reads its results.
@@ -44,7 +48,7 @@ class Platform:
         self.doorbell = Doorbell(
             self.app,
             ledger_id=self.ledger.ledger_id,
-            queue_prefix=PREFIX,
+            queue_prefix=f"{namespace}.",
             quorum=broker_url.startswith("amqp"),
         )
         self.client = Client(self.ledger, self.doorbell)
@@ -57,7 +61,11 @@ class Platform:
     def worker(self, *, program: str = WORKER_PROGRAM, **settings: object) -> WorkerServer:
         """Start one more worker with these settings."""
         environment = worker_environment(
-            self.folder, broker_url=self.broker_url, database_url=self.database_url, **settings
+            self.folder,
+            broker_url=self.broker_url,
+            database_url=self.database_url,
+            namespace=self.namespace,
+            **settings,
         )
         worker = WorkerServer(environment, program)
         self.workers.append(worker)
@@ -94,9 +102,11 @@ class Platform:
 
 
 @contextlib.contextmanager
-def platform(folder: Path, *, broker_url: str, database_url: str) -> Generator[Platform]:
+def platform(
+    folder: Path, *, broker_url: str, database_url: str, namespace: str = DEFAULT_NAMESPACE
+) -> Generator[Platform]:
     """Make a platform for the length of a block."""
-    made = Platform(folder, broker_url=broker_url, database_url=database_url)
+    made = Platform(folder, broker_url=broker_url, database_url=database_url, namespace=namespace)
     try:
         yield made
     finally:
