@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -14,7 +13,7 @@ from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
-from holdfast.workers.tickets import RingTicket
+from holdfast.workers.tickets import RingTicket, WaitingRings
 from holdfast.workers.verdicts import lease_was_lost
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
@@ -72,8 +71,7 @@ class Gate:
         self._isolated = isolated
         self._apart: set[JobId] = set()
         self._wishes: list[tuple[Apart, int]] = []
-        self._incoming: deque[RingTicket] = deque()
-        self._waiting: deque[RingTicket] = deque()
+        self._waiting = WaitingRings()
         self._claiming: list[ClaimRequest] = []
         self._in_doubt: tuple[list[ClaimRequest], list[RingTicket]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +101,7 @@ class Gate:
 
     def has_room(self) -> bool:
         """Tell whether another ring is wanted; read by the consumer on the hub's thread."""
-        return not self.is_closed and self.free > len(self._waiting) + len(self._incoming)
+        return not self.is_closed and self.free > len(self._waiting)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to admit, on this loop."""
@@ -113,7 +111,7 @@ class Gate:
 
     def offer(self, ticket: RingTicket) -> None:
         """Take a ring from any thread."""
-        self._incoming.append(ticket)
+        self._waiting.offer(ticket)
         if self._loop is not None and not self._pump_is_due:
             self._pump_is_due = True
             self._loop.call_soon_threadsafe(self._pump)
@@ -122,12 +120,8 @@ class Gate:
         """Claim nothing more; rings that wait go back to the broker. Final."""
         self.is_closed = True
         self._on_room(False)  # noqa: FBT003 -- the one meaning of the callback
-        self._take_incoming()
-        self._requeue_all()
-
-    def _requeue_all(self) -> None:
-        while self._waiting:
-            self._waiting.popleft().requeue()
+        self._waiting.line_up()
+        self._waiting.requeue()
 
     def tokens_under_way(self) -> set[LeaseToken]:
         """Return the tokens of claims whose answer is not known yet: not lost, whatever the ledger says."""
@@ -139,9 +133,7 @@ class Gate:
 
         `received_before` is monotonic seconds: rings of the next connection may be here already.
         """
-        self._take_incoming()
-        left = [ticket for ticket in self._waiting if ticket.received_at >= received_before]
-        self._waiting = deque(left)
+        self._waiting.forget(received_before)
 
     def resume(self) -> None:
         """Claim again after the ledger was away."""
@@ -150,7 +142,9 @@ class Gate:
 
     def _pump(self) -> None:
         self._pump_is_due = False
-        self._take_incoming()
+        if self._waiting.line_up():
+            self._last_ring_at = self._clock.monotonic()
+            self._finds_unrung = False
         self._tell_room()
         if self.is_closed:
             self.close()
@@ -189,18 +183,11 @@ class Gate:
         claim.add_done_callback(self._claims.discard)
         return claim
 
-    def _take_incoming(self) -> None:
-        while self._incoming:
-            self._waiting.append(self._incoming.popleft())
-            self._last_ring_at = self._clock.monotonic()
-            self._finds_unrung = False
-
     def _next_tickets(self) -> list[RingTicket]:
         most, threads = min(self.free, MOST_CLAIMED_AT_ONCE), self.free_threads
         fresh: dict[JobId, RingTicket] = {}
         kept: list[RingTicket] = []
-        while self._waiting and len(fresh) < most:
-            ticket = self._waiting.popleft()
+        while len(fresh) < most and (ticket := self._waiting.next()) is not None:
             if ticket.job_id in self.running or ticket.job_id in fresh:
                 ticket.ack()
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="already here"))
@@ -213,7 +200,7 @@ class Gate:
             else:
                 threads -= self._threaded.has(ticket.task)
                 fresh[ticket.job_id] = ticket
-        self._waiting.extendleft(reversed(kept))
+        self._waiting.put_back(kept)
         return list(fresh.values())
 
     async def _claim(
@@ -233,7 +220,7 @@ class Gate:
             claims = []
         except LeaseLost:
             # This worker was declared dead and comes back under a new id; the rings wait for that.
-            self._waiting.extendleft(reversed(tickets))
+            self._waiting.put_back(tickets)
             self._in_doubt = None
             self.is_suspended = True
             claims = []
@@ -303,9 +290,11 @@ class Gate:
             self._give_up_stale_rings()
             if self.free <= 0 and self._waiting:
                 self._on_stuffed()
-                self._requeue_all()
+                self._waiting.requeue()
             self.look_apart()
-            self._requeue_threaded()
+            if self.free_threads <= 0:
+                # They wait for a thread, and another worker may have one.
+                self._waiting.requeue(lambda ticket: self._threaded.has(ticket.task))
             await self._claim_unrung()
 
     async def _rest(self) -> None:
@@ -323,17 +312,6 @@ class Gate:
             if not self._finds_unrung:
                 return
 
-    def _requeue_threaded(self) -> None:
-        # They wait for a thread, and another worker may have one.
-        if self.free_threads > 0:
-            return
-        waiting, self._waiting = self._waiting, deque[RingTicket]()
-        for ticket in waiting:
-            if self._threaded.has(ticket.task):
-                ticket.requeue()
-            else:
-                self._waiting.append(ticket)
-
     def _wanted(self) -> int:
         wanted, threads = min(self.free, MOST_CLAIMED_AT_ONCE), self.free_threads
         # Nobody knows which tasks will come, so no more than threads, until there are none left.
@@ -350,9 +328,7 @@ class Gate:
         return self._clock.monotonic() - self._last_ring_at >= QUIET_SECONDS
 
     def _give_up_stale_rings(self) -> None:
-        stale: list[RingTicket] = []
-        while self._waiting and self._clock.monotonic() - self._waiting[0].received_at >= STALE_RING_SECONDS:
-            stale.append(self._waiting.popleft())
+        stale = self._waiting.take_stale(self._clock.monotonic() - STALE_RING_SECONDS)
         if stale:
             self._spawn(self._ring_again(stale))
 
@@ -361,7 +337,7 @@ class Gate:
         try:
             await self._writer.call(lambda ledger: ledger.ring_soon(job_ids))
         except LedgerError:
-            self._waiting.extendleft(reversed(stale))
+            self._waiting.put_back(stale)
             return
         for ticket in stale:
             ticket.ack()
@@ -401,7 +377,7 @@ class Gate:
         """Claim nothing while an abandoned handler still runs; go on when it has ended after all."""
         self.remnants += 1
         self._tell_room()
-        self._requeue_all()
+        self._waiting.requeue()
         self._spawn(self._await_remnant(attempt, end_late))
 
     async def _await_remnant(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:

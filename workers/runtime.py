@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,6 @@ from holdfast.jobs.events import ServiceFailed, WorkerDraining, WorkerStarted, W
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
 from holdfast.jobs.job import Settled
 from holdfast.jobs.lease import Lease
-from holdfast.tasks.registry import Registry
-from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import BeatCalls, Heartbeat
 from holdfast.workers.celery_view import CeleryView
@@ -27,7 +25,7 @@ from holdfast.workers.leases import LeaseKeeper
 from holdfast.workers.limits import Limits
 from holdfast.workers.loop import LoopThread
 from holdfast.workers.outfit import Outfit, RingConsumer
-from holdfast.workers.placement import Isolated, Threaded
+from holdfast.workers.placement import isolated_of, threaded_of
 from holdfast.workers.port import WorkerPort
 from holdfast.workers.registration import Registration
 from holdfast.workers.services.service import ServiceThread
@@ -53,8 +51,8 @@ class Runtime:
         self.is_started = False
         self._leaving = threading.Lock()
         self.exit_code = 0
-        self._asked_at = 0.0
         """What the process says when it ends; see `workers/fitness.py`."""
+        self._asked_at = 0.0
         self.has_been_ready = False
         self.broker_seen_at: float | None = None
         """Monotonic seconds; None until the broker answered once."""
@@ -86,10 +84,8 @@ class Runtime:
             clock=outfit.clock,
             on_room=self._on_room,
             on_stuffed=self._on_stuffed,
-            threaded=Threaded(
-                _names(outfit.registry, lambda spec: not (spec.is_async or spec.isolated)), config.threads
-            ),
-            isolated=_isolated(outfit),
+            threaded=threaded_of(outfit.registry, config.threads),
+            isolated=isolated_of(outfit.registry, outfit.lane.wishes if outfit.lane is not None else None),
         )
         self._executor = self._new_executor(outfit)
         self.loop = LoopThread(
@@ -328,7 +324,7 @@ class Runtime:
                 )
             except WorkerNameTaken as error:
                 self.events.emit(ServiceFailed(service="registration", error=str(error)))
-                self.leave_by_itself(NAME_TAKEN)
+                self.leave_by_itself(1)
                 return
             except LedgerError:
                 await asyncio.sleep(self.config.beat_seconds)
@@ -395,13 +391,3 @@ class Runtime:
             return
         if self._outfit.companion is not None:
             self._outfit.companion.leave()
-
-
-def _names(registry: Registry, matches: Callable[[TaskSpec], bool]) -> frozenset[str]:
-    return frozenset(task.name for task in registry if matches(task.spec))
-
-
-def _isolated(outfit: Outfit) -> Isolated:
-    if outfit.lane is None:
-        return Isolated()
-    return Isolated(_names(outfit.registry, lambda spec: spec.isolated), outfit.lane.wishes)

@@ -26,6 +26,7 @@ from holdfast.workers.executor import Executor
 from holdfast.workers.isolated import wire
 from holdfast.workers.isolated.parts import Parts
 from holdfast.workers.limits import Limits
+from holdfast.workers.outcomes import outcome_as_json
 from holdfast.workers.port import WorkerPort
 from holdfast.workers.threads import DaemonThreads
 
@@ -123,7 +124,7 @@ class _LineWriter:
         self._say = say
 
     async def settle(self, settlement: Settlement) -> Settled:
-        self._say({"outcome": settlement.lease.token, "is": wire.outcome_as_json(settlement.outcome)})
+        self._say({"outcome": settlement.lease.token, "is": outcome_as_json(settlement.outcome)})
         return Settled(settlement.lease, JobState.RUNNING)
 
     async def hand_back(self, lease: Lease, why: str) -> Settled:

@@ -23,6 +23,7 @@ from holdfast.workers.companion.scene import Death
 from holdfast.workers.executor import Stopped
 from holdfast.workers.isolated import wire
 from holdfast.workers.isolated.nursery import Child, Nursery, NurseryFailed
+from holdfast.workers.outcomes import outcome_of_json
 from holdfast.workers.verdicts import HandedBack, Lost, Verdict
 
 KILL_AFTER_SECONDS: Final = 2.0
@@ -188,7 +189,7 @@ class Lane:
             return
         match kind:
             case "outcome":
-                member.verdict.set_result(wire.outcome_of_json(message["is"]))
+                member.verdict.set_result(outcome_of_json(message["is"]))
             case "handed_back":
                 member.verdict.set_result(HandedBack())
             case "abandoned":

@@ -8,15 +8,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from holdfast.jobs.job import Claim
-from holdfast.jobs.outcome import Cancel, Completed, Crashed, Outcome, Park, Quarantine, Retry, Snooze
 
 Message = dict[str, Any]
 
 _LENGTH: Final = struct.Struct("!I")
 _CLAIM: Final = TypeAdapter(Claim)
-_OUTCOMES: Final[dict[str, TypeAdapter[Any]]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (Completed, Retry, Snooze, Park, Cancel, Quarantine, Crashed)
-}
 
 
 def frame(message: Message) -> bytes:
@@ -44,15 +40,3 @@ def claim_as_json(claim: Claim) -> Message:
 def claim_of_json(message: Message) -> Claim:
     """Read what `claim_as_json` wrote."""
     return _CLAIM.validate_python(message)
-
-
-def outcome_as_json(outcome: Outcome) -> Message:
-    """Write an outcome under its name."""
-    name = type(outcome).__name__
-    return {"kind": name, "fields": _OUTCOMES[name].dump_python(outcome, mode="json")}
-
-
-def outcome_of_json(message: Message) -> Outcome:
-    """Read what `outcome_as_json` wrote."""
-    outcome: Outcome = _OUTCOMES[message["kind"]].validate_python(message["fields"])
-    return outcome

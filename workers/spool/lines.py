@@ -5,16 +5,12 @@
 
 import json
 import zlib
-from dataclasses import asdict
-from datetime import datetime
 from typing import Any, Final
 
-from holdfast.jobs.failure import Failure
 from holdfast.jobs.ids import JobId, LeaseToken, WorkerId
 from holdfast.jobs.job import Settlement
 from holdfast.jobs.lease import Fence, Lease
-from holdfast.jobs.outcome import Cancel, Completed, Outcome, Park, Quarantine, Retry, Snooze
-from holdfast.jobs.state import QuarantineReason
+from holdfast.workers.outcomes import outcome_as_json, outcome_of_json
 
 FORMAT: Final = 1
 
@@ -30,10 +26,7 @@ def header() -> bytes:
 
 def line_of(settlement: Settlement) -> bytes:
     """Write a settlement as one line. Raises ValueError or TypeError for what no JSON can hold."""
-    lease, outcome = settlement.lease, settlement.outcome
-    fields = asdict(outcome)
-    if isinstance(outcome, Snooze) and outcome.until is not None:
-        fields["until"] = outcome.until.isoformat()
+    lease = settlement.lease
     return _line(
         {
             "job_id": lease.job_id,
@@ -41,8 +34,7 @@ def line_of(settlement: Settlement) -> bytes:
             "worker_id": lease.worker_id,
             "fence": [lease.fence.incarnation, lease.fence.counter],
             "attempt": lease.attempt,
-            "outcome": type(outcome).__name__,
-            "fields": fields,
+            "outcome": outcome_as_json(settlement.outcome),
         }
     )
 
@@ -88,25 +80,4 @@ def _settlement(found: dict[str, Any]) -> Settlement:
         Fence(*found["fence"]),
         found["attempt"],
     )
-    return Settlement(lease, _outcome(found["outcome"], found["fields"]))
-
-
-def _outcome(kind: str, fields: dict[str, Any]) -> Outcome:
-    if fields.get("failure") is not None:
-        fields["failure"] = Failure(**fields["failure"])
-    match kind:
-        case "Completed":
-            return Completed(**fields)
-        case "Retry":
-            return Retry(**fields)
-        case "Snooze":
-            until = fields.pop("until")
-            return Snooze(**fields, until=None if until is None else datetime.fromisoformat(until))
-        case "Park":
-            return Park(**fields)
-        case "Cancel":
-            return Cancel(**fields)
-        case "Quarantine":
-            return Quarantine(QuarantineReason(fields["reason"]), fields["failure"])
-        case _:
-            raise ValueError(f"no outcome is called {kind}")
+    return Settlement(lease, outcome_of_json(found["outcome"]))

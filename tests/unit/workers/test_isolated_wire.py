@@ -10,6 +10,7 @@ from holdfast.jobs.outcome import Cancel, Completed, Crashed, Park, Quarantine, 
 from holdfast.jobs.state import QuarantineReason
 from holdfast.tests.support.builders import a_claim, a_failure
 from holdfast.workers.isolated import wire
+from holdfast.workers.outcomes import outcome_as_json, outcome_of_json
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 )
 def test_outcomes(outcome):
     """Each kind of outcome is the same on the other side."""
-    assert outcome == wire.outcome_of_json(wire.outcome_as_json(outcome))
+    assert outcome == outcome_of_json(outcome_as_json(outcome))
 
 
 def test_claims():
