@@ -193,18 +193,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             spool=DiskFolder(settings.spool_path) if settings.spool_largest_bytes else None,
         ),
     )
-    # Handlers enqueue and read through the same client as any producer.
-    app.ambient.enter_context(
-        ambient.use(
-            Client(
-                app.handlers_ledger,
-                doorbell,
-                events=events,
-                registry=app.registry,
-                arguments_largest_bytes=settings.arguments_largest_bytes,
-            )
-        )
-    )
+    _use_client(app, doorbell)
     guard_properties()
     bound_decompression(settings.message_largest_bytes)
     GuardedChannel.largest_bytes = settings.message_largest_bytes
@@ -212,6 +201,18 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
         queue, raw, repr(error)[:_LONGEST_ERROR]
     )
     return runtime
+
+
+def _use_client(app: HoldfastApp, doorbell: Doorbell) -> None:
+    # Handlers enqueue and read through the same client as any producer.
+    client = Client(
+        app.handlers_ledger,
+        doorbell,
+        events=app.events_bus,
+        registry=app.registry,
+        arguments_largest_bytes=app.settings.arguments_largest_bytes,
+    )
+    app.ambient.enter_context(ambient.use(client))
 
 
 def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerConfig:

@@ -24,7 +24,6 @@ from holdfast.workers import executor as executor_module
 from holdfast.workers import gate as gate_module
 from holdfast.workers import loop as loop_module
 from holdfast.workers import registration as registration_module
-from holdfast.workers import runtime as runtime_module
 from holdfast.workers import strays as strays_module
 from holdfast.workers import threads as threads_module
 from holdfast.workers import writer as writer_module
@@ -32,8 +31,8 @@ from holdfast.workers.census import Birth
 from holdfast.workers.services import service as service_module
 
 _USE_THREADS = (
-    beat_module, drain_module, loop_module, registration_module, runtime_module, service_module,
-    strays_module, threads_module, writer_module, futures_module,
+    beat_module, drain_module, loop_module, registration_module, service_module, strays_module,
+    threads_module, writer_module, futures_module,
 )  # fmt: skip
 _USE_CHANCE = (executor_module, gate_module, transaction_module)
 _USE_SECRETS = (ids_module, identity_module)
