@@ -79,6 +79,18 @@ def test_a_transaction_is_whole_or_not_at_all(platform: Platform, task, crash_at
         assert [7] == session.execute(text("SELECT order_id FROM bookings")).scalars().all()
 
 
+@pytest.mark.parametrize("crash_at", range(1, 9))
+def test_a_transaction_that_is_cut_off_holds_up_nobody(platform: Platform, crash_at):
+    """A death at any await of it: the database hears of the end, and the next worker writes at once."""
+    with platform.session() as session:
+        session.execute(text("CREATE TABLE bookings (order_id INTEGER)"))
+        session.commit()
+    outcome = platform.run_task_sync(book, 7, crash_at=crash_at)
+    assert ("booked", [("at_await", crash_at)]) == (outcome.result(), [*outcome.crashed_at])
+    with platform.session() as session:
+        assert [7] == session.execute(text("SELECT order_id FROM bookings")).scalars().all()
+
+
 def test_a_death_that_never_came_fails_the_test(platform: Platform):
     """A test whose worker lived would prove nothing."""
     with pytest.raises(AssertionError, match=r"never came to .*before_progress"):
