@@ -36,7 +36,7 @@ run: $(RUN_READY)  ## summarise FOLDER's documents as real jobs on an embedded p
 test: $(DEV_READY)  ## run the tests that need only what pip brings; name what was left out
 	$(RUN_TESTS)
 
-test-all: $(DEV_READY)  ## run every test; needs RabbitMQ and Chromium, and a skip is a failure
+test-all: $(DEV_READY)  ## run every test; needs RabbitMQ, PgBouncer and Chromium, and a skip is a failure
 	HOLDFAST_REQUIRE_ALL=1 $(RUN_TESTS)
 
 fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through RabbitMQ; SEED=n repeats a run

@@ -241,9 +241,12 @@ class BreakableRabbitMQ(BreakableBroker):
 
     def flush(self) -> None:
         """Delete every queue, the witness of the epoch among them."""
-        for name in self.server.control("list_queues", "-q", "--no-table-headers", "name").split():
-            with amqp.Connection(f"{LOOPBACK}:{self.server.port}") as connection:
-                connection.channel().queue_delete(name)
+        listed = self.server.control("list_queues", "-q", "--no-table-headers", "name", "exclusive")
+        with amqp.Connection(f"{LOOPBACK}:{self.server.port}") as connection:
+            for line in listed.splitlines():
+                name, is_exclusive = line.split("\t")
+                if is_exclusive == "false":  # the others belong to a connection
+                    connection.channel().queue_delete(name)
 
     def kill_clients(self) -> None:
         """The node closes all connections, saying so."""

@@ -6,6 +6,7 @@ from holdfast.jobs.state import JobState
 from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.platform import Platform
 from holdfast.tests.support.servers import RedisServer
+from holdfast.tests.support.traffic import monitored
 from holdfast.tests.support.waiting import until
 
 DONE = JobState.COMPLETED
@@ -60,34 +61,6 @@ def test_a_drained_worker_hands_back_what_it_could_not_finish(held: Platform, tm
     assert (JobState.AVAILABLE, 0) == (states[long.id].state, states[long.id].attempt)
     assert not held.ledger.workers(), "it has taken its leave"
     assert "Traceback" not in first.log
-
-
-def test_a_flushed_broker_loses_nothing(embedded: Platform, own_redis: RedisServer, tmp_path: Path):
-    """FLUSHALL with jobs waiting: every one of them ends, and none twice."""
-    embedded.worker(worker_slots=5)
-    handles = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"j{n}", 0.05) for n in range(100)])
-    until(lambda: embedded.count(ids_of(handles), DONE) >= 5, what="some work done")
-    own_redis.flush()
-    embedded.until_all(ids_of(handles), DONE, timeout_seconds=30)
-    assert all(1 == len(lines(tmp_path, f"j{n}.end")) for n in range(100))
-
-
-def test_a_broker_that_dies_disturbs_no_running_job(
-    embedded: Platform, own_redis: RedisServer, tmp_path: Path
-):
-    """SIGKILL of the broker with the window partly filled: the same worker goes on and comes back."""
-    worker = embedded.worker(worker_slots=4)
-    running = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"r{n}", 4.0) for n in range(3)])
-    until(lambda: embedded.count(ids_of(running), JobState.RUNNING) == 3, what="three running jobs")
-    own_redis.kill()
-    meanwhile = sample_tasks.echo.enqueue_sync("while it was down")
-    assert "while it was down" == meanwhile.result_sync(timeout_seconds=10), "claimed without a ring"
-    own_redis.start()
-    embedded.until_all(ids_of(running), DONE)
-    assert all(1 == job.attempt for job in embedded.jobs(ids_of(running)))
-    after = sample_tasks.echo.enqueue_sync("after")
-    assert "after" == after.result_sync(timeout_seconds=15)
-    assert worker.is_running
 
 
 def test_a_full_worker_hoards_no_rings(embedded: Platform):
@@ -145,3 +118,17 @@ def test_a_retry_and_a_snooze_wait_in_the_ledger(embedded: Platform, tmp_path: P
     assert 3 == flaky.result_sync(timeout_seconds=10)
     assert "rested" == rested.result_sync(timeout_seconds=10)
     assert 1 == embedded.ledger.job(rested.id).attempt
+
+
+def test_secrets_stay_in_the_ledger(embedded: Platform, own_redis: RedisServer):
+    """An argument appears neither on the broker, nor in the worker's log, nor in any event of Celery's."""
+    key = "sk-live-0123456789abcdef0123456789abcdef"
+    with monitored(own_redis.port) as traffic:
+        worker = embedded.worker()
+        job = sample_tasks.secret.enqueue_sync(api_key=key)
+        assert len(key) == job.result_sync(timeout_seconds=10)
+        broken = sample_tasks.broken.enqueue_sync(f"could not log in with {key}")
+        embedded.until_all([broken.id], JobState.QUARANTINED)
+        until(lambda: any("task-failed" in line or job.id in line for line in traffic()), what="traffic")
+        assert not [line for line in traffic() if key in line]
+    assert key not in worker.log

@@ -122,26 +122,6 @@ def _publish(rabbit: Platform, queue: str, count: int, body: bytes, properties: 
             channel.basic_publish(amqp.Message(body, **properties), exchange="", routing_key=queue)
 
 
-def test_rabbitmq_may_be_restarted_under_running_jobs(tmp_path: Path, sqlite_url: str):
-    """SIGKILL of the broker: running jobs go on, and the worker comes back by itself."""
-    with (
-        RabbitMQServer() as server,
-        platform(tmp_path, broker_url=server.url, database_url=sqlite_url) as held,
-    ):
-        worker = held.worker(worker_slots=4)
-        running = sample_tasks.witness.enqueue_many_sync([(str(tmp_path), f"r{n}", 3.0) for n in range(3)])
-        ids = [handle.id for handle in running]
-        until(lambda: held.count(ids, JobState.RUNNING) == 3, what="three running jobs")
-        server.kill()
-        held.until_all(ids, JobState.COMPLETED)
-        server.start()
-        assert "after" == sample_tasks.echo.enqueue_sync("after").result_sync(timeout_seconds=15)
-        until(
-            lambda: worker.log.count("Connected to") >= 2, timeout_seconds=30, what="the worker to reconnect"
-        )
-        assert all(1 == job.attempt for job in held.jobs(ids))
-
-
 def test_a_paused_queue_on_rabbitmq(rabbit: Platform, tmp_path: Path):
     """Nothing of it begins until it is resumed, as on Redis."""
     pause_and_resume(rabbit, tmp_path)
