@@ -90,18 +90,30 @@ class Gate:
         self._pump_is_due = False
         self.remnants = 0
         """Handlers that outlived their hard limit: while there is one, nothing is claimed (B17)."""
+        self.is_spent = False
+        """Too many threads work for jobs that are not ours any more: nothing is claimed (B17)."""
         self.is_closed = False
         self.is_suspended = False
 
     @property
     def free(self) -> int:
         """Tell how many slots are free; may be read from any thread."""
-        return 0 if self.remnants else self.slots - len(self.running) - len(self._claiming)
+        return 0 if self.remnants or self.is_spent else self.slots - len(self.running) - len(self._claiming)
 
     @property
     def free_threads(self) -> int:
         """Tell how many more jobs may run on threads."""
         return self._threaded.threads - len(self._on_threads)
+
+    def set_spent(self, *, is_spent: bool) -> None:
+        """Claim nothing, or go on; see `is_spent`."""
+        if is_spent != self.is_spent:
+            self.is_spent = is_spent
+            self._tell_room()
+            if is_spent:
+                self._requeue_all()
+            else:
+                self._pump()
 
     def _is_threaded(self, task: str) -> bool:
         return task in self._threaded.tasks

@@ -13,6 +13,7 @@ from holdfast.jobs.events import ServiceFailed, WorkerDraining, WorkerStarted, W
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
 from holdfast.jobs.job import Settled
 from holdfast.jobs.lease import Lease
+from holdfast.workers.abandoned import AbandonedThreads
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import BeatCalls, Heartbeat
 from holdfast.workers.celery_view import CeleryView
@@ -74,6 +75,9 @@ class Runtime:
         )
         self._threads = DaemonThreads(config.threads, name="holdfast-handler")
         self._side = DaemonThreads(1, name="holdfast-side")
+        self._threaded = Threaded(
+            frozenset(task.name for task in outfit.registry if not task.spec.is_async), config.threads
+        )
         self.strays = Strays(outfit.adopter, outfit.events)
         self.gate = Gate(
             slots=config.slots,
@@ -84,9 +88,7 @@ class Runtime:
             clock=outfit.clock,
             on_room=self._on_room,
             on_stuffed=self._on_stuffed,
-            threaded=Threaded(
-                frozenset(task.name for task in outfit.registry if not task.spec.is_async), config.threads
-            ),
+            threaded=self._threaded,
         )
         self._executor = Executor(
             registry=outfit.registry,
@@ -112,6 +114,7 @@ class Runtime:
         self._services: list[ServiceThread] = []
         self._has_remnant = threading.Event()
         self._remnant_watch: asyncio.Task[None] | None = None
+        self._abandoned: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Register, then beat, claim and serve.
@@ -219,7 +222,10 @@ class Runtime:
         return OutcomeSpool(folder, name, largest_bytes=self.config.spool_largest_bytes, events=self.events)
 
     async def _start_on_loop(self) -> None:
-        self.gate.start(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self.gate.start(loop)
+        abandoned = AbandonedThreads(self.gate, self._threaded, events=self.events, leave=_ask_to_leave)
+        self._abandoned = loop.create_task(abandoned.run(), name="abandoned threads")
         self._start_keeper()
 
     def _start_keeper(self) -> None:
@@ -303,7 +309,7 @@ class Runtime:
                 )
             except WorkerNameTaken as error:
                 self.events.emit(ServiceFailed(service="registration", error=str(error)))
-                os.kill(os.getpid(), signal.SIGTERM)
+                _ask_to_leave()
                 return
             except LedgerError:
                 await asyncio.sleep(self.config.beat_seconds)
@@ -327,7 +333,7 @@ class Runtime:
     async def _leave_when_empty(self) -> None:
         await self.gate.settle_down(None)
         if self.gate.remnants:
-            os.kill(os.getpid(), signal.SIGTERM)
+            _ask_to_leave()
 
     def _cancel(self, job_id: JobId) -> None:
         try:
@@ -355,8 +361,9 @@ class Runtime:
         for attempt in left:
             attempt.interrupt(Interrupt.DRAIN)
         await self.gate.settle_down(CLEAN_UP_SECONDS)
-        if self._keeper is not None:
-            self._keeper.cancel()
+        for watch in (self._keeper, self._abandoned):
+            if watch is not None:
+                watch.cancel()
         still = [attempt for attempt in left if attempt.lease.job_id in self.gate.running]
         if still:
             self._has_remnant.set()
@@ -376,3 +383,7 @@ class Runtime:
             return
         if self._outfit.companion is not None:
             self._outfit.companion.leave()
+
+
+def _ask_to_leave() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
