@@ -78,11 +78,16 @@ class JobHandedBack(JobEvent):
 
 @dataclass(frozen=True, slots=True)
 class HandlerAbandoned(JobEvent):
-    """A handler did not end at its hard limit: its worker starts nothing new until it has, or leaves."""
+    """A handler runs on and cannot be ended: its worker starts nothing new until it has ended, or leaves.
+
+    `why` is `hard_limit` (it has passed that) or `lease_lost` (a thread works for a job that is somebody
+    else's by now; only when these hold half of the threads the worker stops to claim).
+    """
 
     level: ClassVar[Level] = "warning"
     attempt: int = 1
     limit_seconds: float = 0.0
+    why: str = "hard_limit"
 
 
 @dataclass(frozen=True, slots=True)

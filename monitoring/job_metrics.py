@@ -26,6 +26,7 @@ def job_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Handler
         return lambda event: _of_job(counter, event, bounded).inc()
 
     rescued = make.counter("jobs_rescued", "Jobs taken back from gone workers", *_JOB, "state")
+    abandoned = make.counter("handlers_abandoned", "Handlers that run on and cannot be ended", *_JOB, "why")
     return {
         events.JobEnqueued: _enqueued(make, bounded),
         events.JobAdopted: per_job("jobs_adopted", "Jobs taken from plain Celery producers"),
@@ -33,6 +34,7 @@ def job_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Handler
         events.JobSettled: _settled(make, bounded),
         events.JobHandedBack: per_job("jobs_handed_back", "Jobs given back unfinished"),
         events.LeaseWasLost: per_job("leases_lost", "Attempts that found their lease gone"),
+        events.HandlerAbandoned: lambda event: abandoned.labels(*_names(event, bounded), event.why).inc(),
         events.JobRescued: lambda event: rescued.labels(*_names(event, bounded), event.state).inc(),
         events.JobExpired: per_job("jobs_expired", "Jobs that passed their deadline or total age"),
         events.JobHasNoOffer: per_job("jobs_without_offer", "Times a job was found waiting for a worker"),

@@ -85,6 +85,8 @@ class Gate:
         self._has_freed = asyncio.Event()
         self.remnants = 0
         """Handlers that outlived their hard limit: while there is one, nothing is claimed (B17)."""
+        self.is_spent = False
+        """Too many threads work for jobs that are not ours any more: nothing is claimed (B17)."""
         self.is_closed = False
         self.is_suspended = False
 
@@ -92,12 +94,19 @@ class Gate:
     def free(self) -> int:
         """Tell how many slots are free; may be read from any thread."""
         taken = len(self.running) - len(self._apart) + len(self._claiming)
-        return 0 if self.remnants else self.slots - taken
+        return 0 if self.remnants or self.is_spent else self.slots - taken
 
     @property
     def free_threads(self) -> int:
         """Tell how many more jobs may run on threads."""
         return self._threaded.threads - len(self._on_threads)
+
+    def set_spent(self, *, is_spent: bool) -> None:
+        """Claim nothing, or go on; see `is_spent`."""
+        if is_spent != self.is_spent:
+            self.is_spent = is_spent
+            self._waiting.requeue()
+            self._pump()
 
     def has_room(self) -> bool:
         """Tell whether another ring is wanted; read by the consumer on the hub's thread."""
@@ -167,7 +176,7 @@ class Gate:
 
     def look_apart(self) -> None:
         """Claim what there is room for in isolated processes; called when there may be some."""
-        self._wishes = [] if self.is_closed or self.remnants else self._isolated.wishes()
+        self._wishes = [] if self.is_closed or self.is_spent or self.remnants else self._isolated.wishes()
         self._pump()
 
     def _begin_claim(
@@ -328,8 +337,7 @@ class Gate:
         return self._clock.monotonic() - self._last_ring_at >= QUIET_SECONDS
 
     def _give_up_stale_rings(self) -> None:
-        stale = self._waiting.take_stale(self._clock.monotonic() - STALE_RING_SECONDS)
-        if stale:
+        if stale := self._waiting.take_stale(self._clock.monotonic() - STALE_RING_SECONDS):
             self._spawn(self._ring_again(stale))
 
     async def _ring_again(self, stale: list[RingTicket]) -> None:

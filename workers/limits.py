@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, Job
+from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
 
 
@@ -24,3 +25,9 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+
+def hard_limits_of(registry: Registry) -> dict[str, float]:
+    """Return when the attempts of those tasks end that say it themselves."""
+    specs = [task.spec for task in registry]
+    return {spec.name: limit for spec in specs if (limit := spec.hard_timeout_seconds) is not None}

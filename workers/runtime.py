@@ -11,6 +11,7 @@ from holdfast.jobs.events import ServiceFailed, WorkerDraining, WorkerStarted, W
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
 from holdfast.jobs.job import Settled
 from holdfast.jobs.lease import Lease
+from holdfast.workers.abandoned import AbandonedThreads
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import BeatCalls, Heartbeat
 from holdfast.workers.celery_view import CeleryView
@@ -22,7 +23,7 @@ from holdfast.workers.executor import Executor
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
 from holdfast.workers.leases import LeaseKeeper
-from holdfast.workers.limits import Limits
+from holdfast.workers.limits import Limits, hard_limits_of
 from holdfast.workers.loop import LoopThread
 from holdfast.workers.outfit import Outfit, RingConsumer
 from holdfast.workers.placement import isolated_of, threaded_of
@@ -74,6 +75,7 @@ class Runtime:
         )
         self._threads = DaemonThreads(config.threads, name="holdfast-handler")
         self._side = DaemonThreads(1, name="holdfast-side")
+        self._threaded = threaded_of(outfit.registry, config.threads)
         self.strays = Strays(outfit.adopter, outfit.events)
         self.gate = Gate(
             slots=config.slots,
@@ -84,7 +86,7 @@ class Runtime:
             clock=outfit.clock,
             on_room=self._on_room,
             on_stuffed=self._on_stuffed,
-            threaded=threaded_of(outfit.registry, config.threads),
+            threaded=self._threaded,
             isolated=isolated_of(outfit.registry, outfit.lane.wishes if outfit.lane is not None else None),
         )
         self._executor = self._new_executor(outfit)
@@ -100,6 +102,7 @@ class Runtime:
         self._services: list[ServiceThread] = []
         self._remnant_watch: asyncio.Task[None] | None = None
         self.drain = self._new_drain()
+        self._abandoned: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Register, then beat, claim and serve.
@@ -215,7 +218,7 @@ class Runtime:
             port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, note=self._note_settled),
             events=outfit.events,
             clock=outfit.clock,
-            watcher=self._view(),
+            watcher=CeleryView(outfit.app, self.hub, hostname=config.name, cancel=self.cancel),
             on_abandoned=self._on_abandoned,
             limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
             marks=outfit.companion.seats if outfit.companion is not None else None,
@@ -223,12 +226,8 @@ class Runtime:
             result_largest_bytes=config.result_largest_bytes,
         )
 
-    def _view(self) -> CeleryView:
-        return CeleryView(self._outfit.app, self.hub, hostname=self.config.name, cancel=self.cancel)
-
     def _terms(self) -> ClaimTerms:
-        specs = [task.spec for task in self._outfit.registry]
-        limits = {spec.name: limit for spec in specs if (limit := spec.hard_timeout_seconds) is not None}
+        limits = hard_limits_of(self._outfit.registry)
         return ClaimTerms(self.worker_id, self.config.queues, self.config.hard_timeout_seconds, limits)
 
     def _new_heir(self) -> Heir | None:
@@ -242,11 +241,16 @@ class Runtime:
         return OutcomeSpool(folder, name, largest_bytes=self.config.spool_largest_bytes, events=self.events)
 
     async def _start_on_loop(self) -> None:
+        loop = asyncio.get_running_loop()
         if self._outfit.companion is not None:
-            self._outfit.companion.seats.watch(asyncio.get_running_loop())
+            self._outfit.companion.seats.watch(loop)
         if self._outfit.lane is not None:
             self._outfit.lane.on_room = self.gate.look_apart
-        self.gate.start(asyncio.get_running_loop())
+        self.gate.start(loop)
+        abandoned = AbandonedThreads(
+            self.gate, self._threaded, events=self.events, leave=lambda: self.leave_by_itself(self.exit_code)
+        )
+        self._abandoned = loop.create_task(abandoned.run(), name="abandoned threads")
         self._start_keeper()
 
     def _start_keeper(self) -> None:
@@ -375,8 +379,9 @@ class Runtime:
         self.events.emit(WorkerDraining(worker_id=self.worker_id, running=running, grace_seconds=grace))
 
     def _end_drain(self) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
+        for watch in (self._keeper, self._abandoned):
+            if watch is not None:
+                watch.cancel()
         if self._outfit.lane is not None:
             self._outfit.lane.close()
 

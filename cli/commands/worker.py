@@ -1,6 +1,7 @@
 """`holdfast worker`: Celery's worker with our application."""
 
 import os
+import secrets
 import socket
 
 import typer
@@ -18,7 +19,8 @@ def worker(context: typer.Context) -> None:
     settings = load()
     settings.broker()  # before Celery looks, whose error would be a traceback
     argv = worker_argv(
-        name=f"holdfast-{os.getpid()}@{socket.gethostname()}",
+        # In a container every pid is 1, and hosts may share a name: a twin would not be let in.
+        name=f"holdfast-{secrets.token_hex(3)}@{socket.gethostname()}",
         log_level=settings.log_level,
         has_companion=settings.worker_companion,
     )

@@ -24,6 +24,7 @@ from holdfast.workers import executor as executor_module
 from holdfast.workers import gate as gate_module
 from holdfast.workers import loop as loop_module
 from holdfast.workers import registration as registration_module
+from holdfast.workers import runtime as runtime_module
 from holdfast.workers import strays as strays_module
 from holdfast.workers import threads as threads_module
 from holdfast.workers import writer as writer_module

@@ -58,8 +58,10 @@ class Platform:
         before = results.use_ledger(self.ledger)
         self._stack.callback(results.use_ledger, before)
 
-    def worker(self, *, program: str = WORKER_PROGRAM, **settings: object) -> WorkerServer:
-        """Start one more worker with these settings."""
+    def worker(
+        self, *, program: str = WORKER_PROGRAM, name: str | None = None, **settings: object
+    ) -> WorkerServer:
+        """Start one more worker with these settings; `name` is what an operator gives with `-n`."""
         environment = worker_environment(
             self.folder,
             broker_url=self.broker_url,
@@ -67,7 +69,7 @@ class Platform:
             namespace=self.namespace,
             **settings,
         )
-        worker = WorkerServer(environment, program)
+        worker = WorkerServer(environment, program, name)
         self.workers.append(worker)
         return worker.start()
 

@@ -41,9 +41,12 @@ class WorkerServer(Server):
     name = "worker"
     start_timeout_seconds = 30.0
 
-    def __init__(self, environment: Mapping[str, str], program: str = WORKER_PROGRAM) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], program: str = WORKER_PROGRAM, name: str | None = None
+    ) -> None:
         super().__init__()
         self.program = program
+        self.node_name = name
         self.heartbeat_file = self.folder / "heartbeat"
         self._environment = {"HOLDFAST_PROBE_HEARTBEAT_FILE": str(self.heartbeat_file), **environment}
 
@@ -54,7 +57,10 @@ class WorkerServer(Server):
 
     def command(self) -> Sequence[str]:
         """Start through this interpreter."""
-        return [sys.executable, "-m", self.program, "-A", "holdfast.workers.app", "worker", "-l", "INFO"]
+        named = ["-n", self.node_name] if self.node_name else []
+        return [
+            sys.executable, "-m", self.program, "-A", "holdfast.workers.app", "worker", "-l", "INFO", *named,
+        ]  # fmt: skip
 
     def environment(self) -> Mapping[str, str]:
         """The settings, and nothing of the developer's own."""

@@ -19,6 +19,7 @@ from holdfast.workers.companion.link import DUMP_SIGNAL, LEFT
 from holdfast.workers.companion.memory import OutOfMemoryCount
 from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.scene import death_of
+from holdfast.workers.companion.stillness import Stillness
 
 LOOK_SECONDS: Final = 0.25
 LEAVE_SECONDS: Final = 15.0
@@ -64,6 +65,7 @@ class Warden:
         self._silent_since: float | None = None
         self._left_at: float | None = None
         self._is_killed = False
+        self._stillness = Stillness()
 
     def pass_on(self, number: int) -> None:
         """Send a signal to the worker, if it is still there. Safe in a signal handler."""
@@ -116,7 +118,7 @@ class Warden:
             if now - self._left_at > LEAVE_SECONDS:
                 self._kill()
             return
-        stuck_seconds = now - self._page.ticked_at
+        stuck_seconds = self._stillness.look(self._page.ticked_at, now)
         if stuck_seconds > self._introduction.terms.stall_seconds:
             worker = self._introduction
             self._events.emit(

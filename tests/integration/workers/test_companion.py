@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,23 @@ def test_a_worker_that_is_stuck_is_killed_with_its_stacks_and_its_jobs_run_again
     assert "SIGKILL" in stuck.log
     until(lambda: len(started(tmp_path, "beside")) == 2, what="the neighbour to run again")
     assert heir.is_running
+
+
+@pytest.mark.slow
+def test_a_companion_that_wakes_first_kills_nobody(embedded: Platform):
+    """Frozen together for longer than the loop may stand still: the worker that wakes later is well."""
+    worker = embedded.worker(worker_slots=4, loop_stall_limit_seconds=4.0, **LONG_LEASE)
+    child = worker.worker_pid
+    worker.pause()
+    thaw_at = time.monotonic() + 6.0
+    until(lambda: time.monotonic() > thaw_at, what="more than the limit to pass")
+    os.kill(worker.pid, signal.SIGCONT)
+    wake_at = time.monotonic() + 1.0
+    until(lambda: time.monotonic() > wake_at, what="the companion to look, four times")
+    worker.resume()
+    assert "well" == sample_tasks.echo.enqueue_sync("well").result_sync(timeout_seconds=30)
+    assert child == worker.worker_pid
+    assert "worker_stuck" not in worker.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

@@ -7,13 +7,20 @@ import pytest
 from celery import Celery
 
 from holdfast.jobs.clock import SystemClock
-from holdfast.jobs.events import JobHandedBack, LeaseWasLost, WorkerDraining, WorkerStarted, WorkerStopped
+from holdfast.jobs.events import (
+    JobHandedBack,
+    LeaseWasLost,
+    ServiceFailed,
+    WorkerDraining,
+    WorkerStarted,
+    WorkerStopped,
+)
 from holdfast.jobs.ids import new_job_id
 from holdfast.jobs.job import NewJob
 from holdfast.jobs.state import JobState
 from holdfast.tasks import Registry, task
 from holdfast.tests.support.bench import Unsteady
-from holdfast.tests.support.builders import a_config
+from holdfast.tests.support.builders import a_config, a_worker
 from holdfast.tests.support.waiting import until
 from holdfast.workers import drain as drain_module
 from holdfast.workers import gate as gate_module
@@ -284,3 +291,35 @@ def test_an_abandoned_handler_ends_the_process_after_the_others(worker):
     worker.ledger.cancel(job)
     until(lambda: worker.asked, what="the end of the others")
     assert [0] == worker.asked
+
+
+def test_a_handler_whose_job_was_taken_is_cancelled_at_the_next_look(worker, seen):
+    """Looks come every second: so soon an async handler hears of it, and it writes nothing more (B7)."""
+    worker.runtime.start()
+    job = worker.enqueue("tests.wait")
+    worker.begins()
+    worker.runtime.gate.is_closed = True
+    lease = worker.runtime.gate.running[job].lease
+    worker.ledger.hand_back([lease], "taken by somebody else")
+    until(lambda: worker.handlers.cancelled, what="the end of the handler")
+    until(lambda: job not in worker.runtime.gate.running, what="the end of the attempt")
+    assert ["reconciliation"] == [event.where for event in of(seen, LeaseWasLost)]
+    assert JobState.AVAILABLE == worker.state(job)
+
+
+def test_a_worker_that_comes_back_to_a_taken_name_goes(worker, seen):
+    """It was declared dead, and somebody else has its name by now: it frees nothing, and leaves (B5)."""
+    worker.runtime.start()
+    old = worker.runtime.worker_id
+    twin = a_worker(name="worker-1", machine_id="another machine", started_marker="42")
+    worker.ledger.register_worker(twin, [])
+
+    def declare_dead():
+        (row,) = (row for row in worker.ledger.workers() if row.id == old)
+        return worker.ledger.declare_dead(old, row.beat_seq)
+
+    until(declare_dead, what="a beat that is seen")
+    until(lambda: worker.ledger.beat(twin.id) and worker.asked, timeout_seconds=30, what="its leave")
+    assert [1] == worker.asked
+    assert [twin.id] == [row.id for row in worker.ledger.workers()]
+    assert any("worker-1" in event.error for event in of(seen, ServiceFailed))
