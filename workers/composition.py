@@ -46,6 +46,7 @@ from holdfast.workers.redis_channel import GuardedChannel
 from holdfast.workers.runtime import Outfit, Runtime
 from holdfast.workers.runtime_vitals import RuntimeVitals
 from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
+from holdfast.workers.services.fitness import FitnessWatch
 from holdfast.workers.services.leader import Leadership
 from holdfast.workers.services.pruner import Pruner
 from holdfast.workers.services.rescuer import Expirer, Rescuer
@@ -219,6 +220,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         hard_timeout_seconds=settings.hard_timeout_seconds,
         result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
+        memory_limit_mb=settings.worker_memory_limit_mb,
     )
 
 
@@ -304,7 +306,15 @@ def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[Se
     everywhere = [
         Undertaker(ledger, runtime.birth, self_id, events=events, pause_seconds=settings.beat_seconds)
     ]
+    fitness = FitnessWatch(
+        runtime,
+        memory_limit_mb=runtime.config.memory_limit_mb,
+        unsure_limit_seconds=runtime.config.unsure_limit_seconds,
+        events=events,
+        clock=clock,
+    )
     return [
+        thread("holdfast-fitness", [fitness], lambda: True),
         thread("holdfast-maintenance", led, lead),
         thread("holdfast-undertaker", everywhere, lambda: True),
         thread("holdfast-epoch", [watch], lambda: True),

@@ -22,3 +22,5 @@ class WorkerConfig:
     hard_timeout_seconds: float
     result_largest_bytes: int
     reconnect_longest_seconds: float
+    memory_limit_mb: float = 0.0
+    """0: no limit."""

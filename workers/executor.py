@@ -20,7 +20,6 @@ from holdfast.jobs.events import (
     HandlerAbandoned,
     JobClaimed,
     JobHandedBack,
-    JobSettled,
     LeaseWasLost,
     ServiceFailed,
 )
@@ -33,7 +32,9 @@ from holdfast.resilience.decision import decide
 from holdfast.tasks.context import ContextPort, TaskContext
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
+from holdfast.workers.announcing import settled_event
 from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.fitness import MOST_GIVEN_BACK, is_want
 from holdfast.workers.limits import DEFAULT_LIMITS, Limits
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import LedgerWriter
@@ -58,7 +59,9 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Handed:
-    """The handler ended because of a drain: the job goes to another worker."""
+    """The job goes to another worker: this one drains, or lacks what the handler needs."""
+
+    why: str = "drain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,15 @@ class Executor:
         clock: Clock,
         watcher: Watcher,
         on_abandoned: Callable[[RunningAttempt, Coroutine[Any, Any, None]], object],
+        on_want: Callable[[], object] = bool,
         limits: Limits = DEFAULT_LIMITS,
         result_largest_bytes: int = LARGEST_BYTES,
     ) -> None:
         """Run with these collaborators.
 
         `on_abandoned` hears of handlers that outlive their hard limit, and gets
-        the coroutine that waits for such a one and settles it late.
+        the coroutine that waits for such a one and settles it late; `on_want` of
+        attempts that found no descriptor or thread.
         """
         self._registry = registry
         self._writer = writer
@@ -110,6 +115,7 @@ class Executor:
         self._clock = clock
         self._watcher = watcher
         self._on_abandoned = on_abandoned
+        self._on_want = on_want
         self._limits = limits
         self._result_largest_bytes = result_largest_bytes
 
@@ -187,6 +193,9 @@ class Executor:
             return Quarantine(QuarantineReason.ATTEMPTS_EXHAUSTED, job.failure)
         try:
             arguments = spec.signature.load(job.arguments)
+        except MemoryError:
+            self._on_want()
+            return _Handed("starved")
         except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too
             return Quarantine(QuarantineReason.INVALID_PAYLOAD, Failure.of(error))
         try:
@@ -277,6 +286,10 @@ class Executor:
             return _Lost()
         if isinstance(error, _HandlerExit) and error.__cause__ is not None:
             error = error.__cause__
+        if why is None and is_want(error):
+            self._on_want()
+            if attempt.claim.job.claims - attempt.lease.attempt < MOST_GIVEN_BACK:
+                return _Handed("starved")
         # A thread cannot be interrupted: what its handler raised is the handler's own.
         is_own = not spec.is_async and not isinstance(error, asyncio.CancelledError)
         if why is not None and not is_own and not isinstance(error, Signal):
@@ -299,8 +312,8 @@ class Executor:
         match verdict:
             case _Lost():
                 return None
-            case _Handed():
-                settled = await asyncio.shield(self._writer.hand_back(lease, "drain"))
+            case _Handed(why=why):
+                settled = await asyncio.shield(self._writer.hand_back(lease, why))
             case _:
                 settled = await asyncio.shield(self._writer.settle(Settlement(lease, verdict)))
         return None if settled.is_lost else settled
@@ -326,6 +339,7 @@ class Executor:
         job, lease = attempt.claim.job, attempt.lease
         seconds = self._clock.monotonic() - attempt.started_at
         result = None if isinstance(verdict, (_Handed, _Lost)) else verdict
+        why = verdict.why if isinstance(verdict, _Handed) else ""
         if settled is None:
             if attempt.interrupted is not Interrupt.LEASE_LOST:
                 self._events.emit(
@@ -334,9 +348,9 @@ class Executor:
                     )
                 )
         elif result is None:
-            self._events.emit(JobHandedBack(job_id=job.id, task=job.task, queue=job.queue, why="drain"))
+            self._events.emit(JobHandedBack(job_id=job.id, task=job.task, queue=job.queue, why=why))
         else:
-            self._events.emit(_settled_event(attempt, result, settled, seconds))
+            self._events.emit(settled_event(attempt, result, settled, seconds))
         self._watcher.ended(attempt, result, settled, seconds)
 
 
@@ -371,21 +385,3 @@ def _timed_out(attempt: RunningAttempt, limit_seconds: float, error: BaseExcepti
     timeout = AttemptTimeout(job_id=attempt.lease.job_id, detail=f"stopped after {limit_seconds:g} s")
     timeout.__cause__ = error
     return timeout
-
-
-def _settled_event(attempt: RunningAttempt, result: Outcome, settled: Settled, seconds: float) -> JobSettled:
-    job = attempt.claim.job
-    failure: Failure | None = getattr(result, "failure", None)
-    reason = result.reason if isinstance(result, Quarantine) else ""
-    state = settled.state or JobState.RUNNING
-    return JobSettled(
-        job_id=job.id,
-        task=job.task,
-        queue=job.queue,
-        outcome=type(result).__name__.lower(),
-        state=state.value,
-        attempt=attempt.lease.attempt,
-        seconds=seconds,
-        reason=str(reason),
-        error_type=failure.type if failure is not None else "",
-    )

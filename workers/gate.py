@@ -90,13 +90,17 @@ class Gate:
         self._pump_is_due = False
         self.remnants = 0
         """Handlers that outlived their hard limit: while there is one, nothing is claimed (B17)."""
+        self.is_held = False
+        """Something that jobs need is short: nothing is claimed."""
+        self.starved = 0
+        """Attempts that found something short."""
         self.is_closed = False
         self.is_suspended = False
 
     @property
     def free(self) -> int:
         """Tell how many slots are free; may be read from any thread."""
-        return 0 if self.remnants else self.slots - len(self.running) - len(self._claiming)
+        return 0 if self.remnants or self.is_held else self.slots - len(self.running) - len(self._claiming)
 
     @property
     def free_threads(self) -> int:
@@ -147,6 +151,16 @@ class Gate:
         self._take_incoming()
         left = [ticket for ticket in self._waiting if ticket.received_at >= received_before]
         self._waiting = deque(left)
+
+    def hold(self, *, is_held: bool) -> None:
+        """Claim nothing, or claim again."""
+        self.is_held = is_held
+        self._pump()
+
+    def starve(self) -> None:
+        """Note that an attempt found something short: claim nothing until the fitness watch has looked."""
+        self.starved += 1
+        self.hold(is_held=True)
 
     def resume(self) -> None:
         """Claim again after the ledger was away."""

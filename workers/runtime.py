@@ -125,6 +125,7 @@ class Runtime:
             clock=outfit.clock,
             watcher=self._view(),
             on_abandoned=self._on_abandoned,
+            on_want=self.gate.starve,
             limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
             result_largest_bytes=config.result_largest_bytes,
         )

@@ -54,12 +54,15 @@ class Platform:
         before = results.use_ledger(self.ledger)
         self._stack.callback(results.use_ledger, before)
 
-    def worker(self, *, program: str = WORKER_PROGRAM, **settings: object) -> WorkerServer:
-        """Start one more worker with these settings."""
+    def worker(
+        self, *, program: str = WORKER_PROGRAM, most_files: int | None = None, **settings: object
+    ) -> WorkerServer:
+        """Start one more worker with these settings; `most_files` is how many descriptors it may have."""
         environment = worker_environment(
             self.folder, broker_url=self.broker_url, database_url=self.database_url, **settings
         )
         worker = WorkerServer(environment, program)
+        worker.most_files = most_files
         self.workers.append(worker)
         return worker.start()
 
