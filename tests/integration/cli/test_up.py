@@ -153,7 +153,7 @@ def test_a_taken_port_of_flower_starts_nothing(folder):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with _up(folder, "--flower", **{"HOLDFAST_FLOWER_PORT": str(port)}) as up:
+        with _up(folder, "--flower", HOLDFAST_FLOWER_PORT=str(port)) as up:
             assert 2 == up.end(60)
             assert "HOLDFAST_FLOWER_PORT" in up.output
 
