@@ -18,7 +18,16 @@ from holdfast.ledger.records import JobMoment
 
 _FRAME: Final = re.compile(r'^  File "([^"]+)", line (\d+), in (.+)$', re.MULTILINE)
 _LIBRARIES: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-_NOT_THE_USERS: Final = (str(Path(__file__).parents[1]), *_LIBRARIES, "<")
+_ROOT: Final = Path(__file__).parents[1]
+# By our folders, not by the root: a user's project may stand in a checkout of ours.
+_OURS: Final = tuple(
+    f"{_ROOT / name}/"
+    for name in (
+        "cli", "gateway", "workers", "monitoring", "tasks", "health", "settings", "ledger", "resilience",
+        "jobs",
+    )
+)  # fmt: skip
+_NOT_THE_USERS: Final = (*_OURS, *_LIBRARIES, "<")
 PLAIN_FIELDS = (
     "id", "task", "version", "queue", "priority", "tenant", "key", "state", "reason", "detail", "attempt",
     "claims", "generation", "created_at", "run_at", "deadline_at", "started_at", "finished_at",

@@ -30,6 +30,7 @@ The docstring of a class is its message; `code` is stable and stands in
     │  ├─ KeyBusy
     │  └─ MessageNotFound
     ├─ BrokerUnavailable
+    ├─ ClientClosed
     ├─ MessageNotReplayable
     ├─ WorkerNameTaken
     ├─ RejectedError
@@ -238,6 +239,13 @@ class BrokerUnavailable(PlatformError):
 
     code = "broker_unavailable"
     hint = "Jobs are safe in the ledger and ring when it is back."
+
+
+class ClientClosed(PlatformError):
+    """The client was closed and cannot be used any more."""
+
+    code = "client_closed"
+    hint = "Work inside the block of `holdfast.connect()`, or open another one."
 
 
 class MessageNotReplayable(PlatformError):

@@ -187,6 +187,16 @@ class WorkerDraining(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerUnfit(Event):
+    """Something is short (`why`): a worker claims nothing; if that lasts it `leaves` with exit code 75."""
+
+    level: ClassVar[Level] = "warning"
+    worker_id: str
+    why: str
+    leaves: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStopped(Event):
     """A worker process left; `handed_back` jobs go to others."""
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from holdfast.jobs import codec as json_codec
-from holdfast.jobs.errors import InvalidArguments, ResultTimeout
+from holdfast.jobs.errors import ClientClosed, InvalidArguments, ResultTimeout
 from holdfast.jobs.events import Events, JobEnqueued
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Enqueued, Job, NewJob, Ring
@@ -67,7 +67,8 @@ class Client:
     ) -> None:
         """Use this ledger and doorbell; `close` closes the doorbell, the ledger stays its maker's."""
         self._arguments_largest_bytes = arguments_largest_bytes
-        self._ledger = ledger
+        self._open_ledger = ledger
+        self._is_closed = False
         self._doorbell = doorbell
         self._events = events or Events()
         self._registry = registry
@@ -198,9 +199,16 @@ class Client:
         self._doorbell.ring([_ring(job) for job in found.values() if job.state is JobState.AVAILABLE])
 
     def close(self) -> None:
-        """Send the last rings, for half a second at most, and end the threads."""
+        """Send the last rings, for half a second at most, and end the threads. Its use is over."""
+        self._is_closed = True
         self._doorbell.close(FLUSH_SECONDS)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def _ledger(self) -> Ledger:
+        if self._is_closed:
+            raise ClientClosed
+        return self._open_ledger
 
     async def _write(self, jobs: Sequence[NewJob], options: Options) -> list[Enqueued]:
         session = options.session
@@ -254,6 +262,8 @@ class Client:
         return [Handle(self, enqueued, codec) for enqueued in written]
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
+        if self._is_closed:
+            raise ClientClosed
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 

@@ -56,9 +56,9 @@ class AbandonedThreads:
                         job.id, job.task, job.queue, attempt=attempt.lease.attempt, why="lease_lost"
                     )
                 )
-        self._gate.set_spent(is_spent=2 * len(abandoned) >= self._threaded.threads and bool(abandoned))
-        others = len(running) - len(lost) - self._gate.remnants
-        if self._gate.is_spent and others <= 0 and not self._has_left:
+        self._gate.holds.set_spent(is_spent=2 * len(abandoned) >= self._threaded.threads and bool(abandoned))
+        others = len(running) - len(lost) - self._gate.holds.remnants
+        if self._gate.holds.is_spent and others <= 0 and not self._has_left:
             self._has_left = True
             self._leave()
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from celery import Celery, Task, signals
+from celery import Celery, signals
 from kombu import Connection, Exchange, Queue
 
 from holdfast import __version__, celeryconfig
@@ -29,9 +29,7 @@ from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.modules import load_modules
 from holdfast.tasks.registry import Registry, registry
-from holdfast.tasks.task import Task as JobTask
 from holdfast.workers.amqp_properties import guard_properties
-from holdfast.workers.celery_view import RequestStack
 from holdfast.workers.census import birth_of_self
 from holdfast.workers.companion.beat import Companion
 from holdfast.workers.companion.introduction import LifeTerms
@@ -47,9 +45,11 @@ from holdfast.workers.node import HoldfastWorker
 from holdfast.workers.outfit import Outfit
 from holdfast.workers.probes import MetricsPage, Probes
 from holdfast.workers.redis_channel import GuardedChannel
+from holdfast.workers.ring_task import ring_task
 from holdfast.workers.runtime import Runtime
 from holdfast.workers.runtime_vitals import RuntimeVitals
 from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
+from holdfast.workers.services.fitness import FitnessWatch
 from holdfast.workers.services.leader import Leadership
 from holdfast.workers.services.pruner import Pruner
 from holdfast.workers.services.rescuer import Expirer, Rescuer
@@ -114,41 +114,10 @@ def make_worker_app(settings: Settings) -> HoldfastApp:
     app.ambient = ExitStack()
     load_modules([agents.__name__, *settings.task_modules])
     for task in registry:
-        app.register_task(_celery_task(task))
+        app.register_task(ring_task(task))
     results.use_ledger(lambda: app.ledger)
     health.register(app, lambda: app.ledger, queue=settings.names.health_queue)
     return app
-
-
-def _celery_task(task: "JobTask[..., Any]") -> "Task[..., object]":
-    # Celery routes a message by its task name, so each of our tasks is known to it under that name.
-    def run(*_: object, **__: object) -> None:
-        raise TypeError(
-            f"{task.name} runs through the ledger; call enqueue(), delay() or apply_async() on it"
-        )
-
-    def apply_async(_: object, args: Any = None, kwargs: Any = None, **options: Any) -> object:
-        return task.apply_async(args=args, kwargs=kwargs, **options)
-
-    members: dict[str, object] = {
-        "name": task.name,
-        "run": staticmethod(run),
-        "apply_async": apply_async,
-        "Strategy": "holdfast.workers.strategy:ring_strategy",
-        "on_bound": classmethod(_use_own_stack),
-        "acks_late": False,
-        "ignore_result": False,
-        "send_events": True,
-        "__module__": task.spec.handler.__module__,
-        "__doc__": task.spec.doc,
-    }
-    return cast("Task[..., object]", type("RingTask", (Task,), members)())
-
-
-def _use_own_stack(cls: Any, app: Celery) -> None:
-    # Binding gives each task class a stack per thread; our jobs share one thread and need one per context.
-    del app
-    cls.request_stack = RequestStack()
 
 
 def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
@@ -233,6 +202,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         result_largest_bytes=settings.result_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
         spool_largest_bytes=settings.spool_largest_bytes,
+        memory_limit_mb=settings.worker_memory_limit_mb,
     )
 
 
@@ -338,7 +308,15 @@ def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[Se
             heir=runtime.heir,
         )
     ]
+    fitness = FitnessWatch(
+        runtime,
+        memory_limit_mb=runtime.config.memory_limit_mb,
+        unsure_limit_seconds=runtime.config.unsure_limit_seconds,
+        events=events,
+        clock=clock,
+    )
     return [
+        thread("holdfast-fitness", [fitness], lambda: True),
         thread("holdfast-maintenance", led, lead),
         thread("holdfast-undertaker", everywhere, lambda: True),
         thread("holdfast-epoch", [watch], lambda: True),

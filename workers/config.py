@@ -23,3 +23,5 @@ class WorkerConfig:
     result_largest_bytes: int
     reconnect_longest_seconds: float
     spool_largest_bytes: int
+    memory_limit_mb: float = 0.0
+    """0: no limit."""

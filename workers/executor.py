@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 
 from holdfast.jobs import outcome
 from holdfast.jobs.clock import Clock, random_fraction
-from holdfast.jobs.codec import LARGEST_BYTES
 from holdfast.jobs.errors import LeaseLost, LedgerError, UnknownTask
 from holdfast.jobs.events import (
     Events,
@@ -33,6 +32,7 @@ from holdfast.tasks.context import ContextPort, TaskContext
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.fitness import MOST_GIVEN_BACK, is_want
 from holdfast.workers.limits import DEFAULT_LIMITS, Limits
 from holdfast.workers.marks import Marks, NoMarks
 from holdfast.workers.threads import DaemonThreads
@@ -116,15 +116,16 @@ class Executor:
         clock: Clock,
         watcher: Watcher,
         on_abandoned: Callable[[RunningAttempt, Coroutine[Any, Any, None]], object],
+        on_want: Callable[[], object] = bool,
         limits: Limits = DEFAULT_LIMITS,
-        result_largest_bytes: int = LARGEST_BYTES,
         marks: Marks | None = None,
         isolation: Isolation | None = None,
     ) -> None:
         """Run with these collaborators.
 
         `on_abandoned` hears of handlers that outlive their hard limit, and gets
-        the coroutine that waits for such a one and settles it late.
+        the coroutine that waits for such a one and settles it late; `on_want` of
+        attempts that found no descriptor or thread.
         """
         self._registry = registry
         self._writer = writer
@@ -134,8 +135,8 @@ class Executor:
         self._clock = clock
         self._watcher = watcher
         self._on_abandoned = on_abandoned
+        self._on_want = on_want
         self._limits = limits
-        self._result_largest_bytes = result_largest_bytes
         self._marks = marks or NoMarks()
         self._isolation = isolation
 
@@ -182,7 +183,7 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 -- as for a handler that ended in time
             verdict = self._judge_error(attempt, abandoned.spec, error)
         else:
-            verdict = _judge_value(abandoned.spec, value, self._result_largest_bytes)
+            verdict = _judge_value(abandoned.spec, value, self._limits.result_largest_bytes)
         await self._end(attempt, verdict)
 
     async def _end(self, attempt: RunningAttempt, verdict: Verdict) -> None:
@@ -215,6 +216,9 @@ class Executor:
             return await self._run_apart(self._isolation, attempt, spec)
         try:
             arguments = spec.signature.load(job.arguments)
+        except MemoryError:
+            self._on_want()
+            return HandedBack("starved")
         except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too
             return Quarantine(QuarantineReason.INVALID_PAYLOAD, Failure.of(error))
         try:
@@ -225,7 +229,7 @@ class Executor:
             return self._judge_error(attempt, spec, error)
         if attempt.interrupted is Interrupt.LEASE_LOST:
             return Lost()
-        return _judge_value(spec, value, self._result_largest_bytes)
+        return _judge_value(spec, value, self._limits.result_largest_bytes)
 
     async def _run_apart(self, isolation: Isolation, attempt: RunningAttempt, spec: TaskSpec) -> Verdict:
         job, hard = attempt.claim.job, self._limits.hard(attempt.claim.job, spec)
@@ -255,7 +259,7 @@ class Executor:
             self._port,
             clock=self._clock,
             hard_timeout_seconds=hard,
-            result_largest_bytes=self._result_largest_bytes,
+            result_largest_bytes=self._limits.result_largest_bytes,
         )
         call = (
             partial(spec.handler, context, **arguments)
@@ -319,6 +323,10 @@ class Executor:
             return Lost()
         if isinstance(error, _HandlerExit) and error.__cause__ is not None:
             error = error.__cause__
+        if why is None and is_want(error):
+            self._on_want()
+            if attempt.claim.job.claims - attempt.lease.attempt < MOST_GIVEN_BACK:
+                return HandedBack("starved")
         # A thread cannot be interrupted: what its handler raised is the handler's own.
         is_own = not spec.is_async and not isinstance(error, asyncio.CancelledError)
         if why is not None and not is_own and not isinstance(error, Signal):
@@ -341,8 +349,8 @@ class Executor:
         match verdict:
             case Lost():
                 return None
-            case HandedBack():
-                settled = await asyncio.shield(self._writer.hand_back(lease, "drain"))
+            case HandedBack(why=why):
+                settled = await asyncio.shield(self._writer.hand_back(lease, why))
             case _:
                 settled = await asyncio.shield(self._writer.settle(Settlement(lease, verdict)))
         return None if settled.is_lost else settled
@@ -366,11 +374,12 @@ class Executor:
         job = attempt.claim.job
         seconds = self._clock.monotonic() - attempt.started_at
         result = None if isinstance(verdict, (HandedBack, Lost)) else verdict
+        why = verdict.why if isinstance(verdict, HandedBack) else ""
         if settled is None:
             if attempt.interrupted is not Interrupt.LEASE_LOST:
                 self._events.emit(lease_was_lost(attempt, "settle"))
         elif result is None:
-            self._events.emit(JobHandedBack(job_id=job.id, task=job.task, queue=job.queue, why="drain"))
+            self._events.emit(JobHandedBack(job_id=job.id, task=job.task, queue=job.queue, why=why))
         else:
             self._events.emit(settled_event(attempt, result, settled, seconds))
         self._watcher.ended(attempt, result, settled, seconds)

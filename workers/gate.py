@@ -12,6 +12,7 @@ from holdfast.jobs.events import Events, RingDropped, ServiceFailed
 from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
 from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.holds import Holds
 from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
 from holdfast.workers.tickets import RingTicket, WaitingRings
 from holdfast.workers.verdicts import lease_was_lost
@@ -83,10 +84,7 @@ class Gate:
         self._pump_is_due = False
         self._finds_unrung = False
         self._has_freed = asyncio.Event()
-        self.remnants = 0
-        """Handlers that outlived their hard limit: while there is one, nothing is claimed (B17)."""
-        self.is_spent = False
-        """Too many threads work for jobs that are not ours any more: nothing is claimed (B17)."""
+        self.holds = Holds(self._pump)
         self.is_closed = False
         self.is_suspended = False
 
@@ -94,19 +92,12 @@ class Gate:
     def free(self) -> int:
         """Tell how many slots are free; may be read from any thread."""
         taken = len(self.running) - len(self._apart) + len(self._claiming)
-        return 0 if self.remnants or self.is_spent else self.slots - taken
+        return 0 if self.holds.are_any else self.slots - taken
 
     @property
     def free_threads(self) -> int:
         """Tell how many more jobs may run on threads."""
         return self._threaded.threads - len(self._on_threads)
-
-    def set_spent(self, *, is_spent: bool) -> None:
-        """Claim nothing, or go on; see `is_spent`."""
-        if is_spent != self.is_spent:
-            self.is_spent = is_spent
-            self._waiting.requeue()
-            self._pump()
 
     def has_room(self) -> bool:
         """Tell whether another ring is wanted; read by the consumer on the hub's thread."""
@@ -176,7 +167,7 @@ class Gate:
 
     def look_apart(self) -> None:
         """Claim what there is room for in isolated processes; called when there may be some."""
-        self._wishes = [] if self.is_closed or self.is_spent or self.remnants else self._isolated.wishes()
+        self._wishes = [] if self.is_closed or self.holds.are_any else self._isolated.wishes()
         self._pump()
 
     def _begin_claim(
@@ -383,14 +374,14 @@ class Gate:
 
     def outlive(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
         """Claim nothing while an abandoned handler still runs; go on when it has ended after all."""
-        self.remnants += 1
+        self.holds.remnants += 1
         self._tell_room()
         self._waiting.requeue()
         self._spawn(self._await_remnant(attempt, end_late))
 
     async def _await_remnant(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
         await end_late
-        self.remnants -= 1
+        self.holds.remnants -= 1
         self._let_go(attempt.lease.job_id)
         self._pump()
 

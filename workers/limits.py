@@ -1,8 +1,9 @@
-"""How long an attempt may take."""
+"""How long an attempt may take, and how much it may return."""
 
 from dataclasses import dataclass
 from typing import Final
 
+from holdfast.jobs.codec import LARGEST_BYTES
 from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, Job
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
@@ -10,10 +11,12 @@ from holdfast.tasks.spec import TaskSpec
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long an attempt may take where neither the job nor its task says it; in seconds."""
+    """How long an attempt may take where neither the job nor its task says it, and how large its result is."""
 
     soft_seconds: float | None = None
     hard_seconds: float = DEFAULT_ATTEMPT_SECONDS
+    result_largest_bytes: int = LARGEST_BYTES
+    """Of a result's JSON, in UTF-8."""
 
     def soft(self, job: Job, spec: TaskSpec) -> float | None:
         """Return when the handler is cancelled, None for never."""

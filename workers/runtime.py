@@ -220,10 +220,12 @@ class Runtime:
             clock=outfit.clock,
             watcher=CeleryView(outfit.app, self.hub, hostname=config.name, cancel=self.cancel),
             on_abandoned=self._on_abandoned,
-            limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
+            on_want=self.gate.holds.starve,
+            limits=Limits(
+                config.soft_timeout_seconds, config.hard_timeout_seconds, config.result_largest_bytes
+            ),
             marks=outfit.companion.seats if outfit.companion is not None else None,
             isolation=outfit.lane,
-            result_largest_bytes=config.result_largest_bytes,
         )
 
     def _terms(self) -> ClaimTerms:
@@ -351,7 +353,7 @@ class Runtime:
 
     async def _leave_when_empty(self) -> None:
         await self.gate.settle_down(None)
-        if self.gate.remnants:
+        if self.gate.holds.remnants:
             self.leave_by_itself(self.exit_code)
 
     def _cancel(self, job_id: JobId) -> None:

@@ -15,6 +15,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class NoThread(BlockingIOError):
+    """The system gives no more threads: the call has not begun."""
+
+
 class DaemonThreads:
     """At most `most` threads; more calls wait in line."""
 
@@ -56,7 +60,7 @@ class DaemonThreads:
             # The system gives no more threads: this call fails, and the pool stays what it was.
             self._threads -= 1
             future, _ = self._line.pop()
-            future.set_exception(BlockingIOError(errno.EAGAIN, f"no thread for this handler: {error}"))
+            future.set_exception(NoThread(errno.EAGAIN, f"no thread for this handler: {error}"))
 
     def close(self) -> None:
         """Start nothing more; what runs goes on, what waits is cancelled."""

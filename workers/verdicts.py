@@ -14,7 +14,9 @@ from holdfast.workers.attempt import RunningAttempt
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """The handler ended because of a drain: the job goes to another worker."""
+    """The job goes to another worker: this one drains, or lacks what the handler needs."""
+
+    why: str = "drain"
 
 
 @dataclass(frozen=True, slots=True)

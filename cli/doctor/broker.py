@@ -27,7 +27,10 @@ def look_at_broker(settings: Settings) -> Iterator[Verdict]:
     try:
         broker = settings.broker()
     except SettingsError:
-        yield note(SUBJECT, f"the embedded one does not run on {settings.data_path}", "holdfast up")
+        if settings.is_production:
+            yield failure(SUBJECT, "none is named", "export HOLDFAST_BROKER_URL=rediss://...")
+        else:
+            yield note(SUBJECT, f"the embedded one does not run on {settings.data_path}", "holdfast up")
         return
     except ValueError:
         return  # the settings' report says what is wrong with the address

@@ -24,7 +24,12 @@ def look_at_database(settings: Settings, *, clock: Clock | None = None) -> Itera
     config = settings.ledger_config("holdfast-doctor")
     subject = "database"
     if config.url.startswith(_PREFIX) and not Path(config.url.removeprefix(_PREFIX)).exists():
-        yield note(subject, "not made yet; `holdfast up` and `holdfast migrate` make it", "holdfast migrate")
+        makers = (
+            "`holdfast migrate` makes"
+            if settings.is_production
+            else "`holdfast up` and `holdfast migrate` make"
+        )
+        yield note(subject, f"not made yet; {makers} it", "holdfast migrate")
         return
     started = time.monotonic()
     try:

@@ -9,14 +9,15 @@ from typing import Final
 from rich.console import Console
 
 import holdfast
+from holdfast.cli.connection import load_tasks
 from holdfast.cli.status.board import Board
 from holdfast.cli.status.vitals import Vitals, status_line, vitals
-from holdfast.cli.supervisor.plan import Plan
+from holdfast.cli.supervisor.plan import Plan, is_free
 from holdfast.cli.supervisor.platform import Platform
 from holdfast.cli.supervisor.reload import CodeWatch, roots_of
 from holdfast.cli.supervisor.signals import StopSignals
 from holdfast.cli.terminal import say
-from holdfast.jobs.errors import LedgerError
+from holdfast.jobs.errors import LedgerError, SettingsError
 from holdfast.ledger import Ledger
 from holdfast.settings import Settings, load, report
 from holdfast.settings.urls import masked
@@ -44,6 +45,7 @@ def keep_up(wanted: Wanted, console: Console, signals: StopSignals) -> int:
     for finding in report(settings).warnings:
         if finding.matters_in == "always":
             say(console, f"Warning: {finding}", "yellow")
+    _check(settings, wanted)
     plan = Plan(workers=wanted.workers, slots=wanted.slots, flower=wanted.flower)
     board = Board(console)
     platform = Platform(settings, plan, signals, board.note)
@@ -56,6 +58,18 @@ def keep_up(wanted: Wanted, console: Console, signals: StopSignals) -> int:
     finally:
         _stop(console, platform, signals)
     return FORCED if signals.must_hurry() else 0
+
+
+def _check(settings: Settings, wanted: Wanted) -> None:
+    """Find what would let a part die again and again, before any is started. Raises SettingsError."""
+    if not wanted.reload:
+        # With it, the module is being worked on: the workers come when it is mended.
+        load_tasks(settings)
+    if wanted.flower and not is_free(settings.flower_host, settings.flower_port):
+        raise SettingsError(
+            detail=f"port {settings.flower_port} of {settings.flower_host}, for Flower, is taken",
+            hint="Set HOLDFAST_FLOWER_PORT to a free one, or end what has it.",
+        )
 
 
 def _look_after(

@@ -126,10 +126,15 @@ def _probe_port(settings: Settings, number: int) -> int:
     port = settings.probe_port + number - 1
     if settings.probe_port == 0 or port > 65535:  # noqa: PLR2004 -- the largest port
         return 0
-    with socket.socket(socket.AF_INET6 if ":" in settings.probe_host else socket.AF_INET) as probe:
+    return port if is_free(settings.probe_host, port) else 0
+
+
+def is_free(host: str, port: int) -> bool:
+    """Tell whether a program may listen on this port now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.probe_host, port))
+            probe.bind((host, port))
         except OSError:
-            return 0
-    return port
+            return False
+    return True

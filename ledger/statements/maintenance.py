@@ -153,10 +153,10 @@ def quarantine_waiting(reason: QuarantineReason, detail: str, *states: JobState)
 
 @cache
 def offered_again() -> Update:
-    """Take the mark from jobs that a living worker offers now."""
+    """Take the mark from jobs that a living worker offers now, and ring: who heard the last one let it go."""
     return (
         jobs.update()
-        .values(no_offer_since=None, detail=None)
+        .values(no_offer_since=None, detail=None, next_ring_at=Now(), rings=0)
         .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_not(None), _is_offered())
     )
 

@@ -46,3 +46,9 @@ class WorkerFields(BaseModel):
         le=3600,
         description="How long the event loop may stand still before the worker counts as stuck.",
     )
+    worker_memory_limit_mb: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Resident memory, in MB, beyond which a worker hands back and leaves; 0 for no limit.",
+    )

@@ -59,9 +59,17 @@ class Platform:
         self._stack.callback(results.use_ledger, before)
 
     def worker(
-        self, *, program: str = WORKER_PROGRAM, name: str | None = None, **settings: object
+        self,
+        *,
+        program: str = WORKER_PROGRAM,
+        name: str | None = None,
+        most_files: int | None = None,
+        **settings: object,
     ) -> WorkerServer:
-        """Start one more worker with these settings; `name` is what an operator gives with `-n`."""
+        """Start one more worker with these settings.
+
+        `name` is what an operator gives with `-n`, `most_files` how many descriptors it may have.
+        """
         environment = worker_environment(
             self.folder,
             broker_url=self.broker_url,
@@ -70,6 +78,7 @@ class Platform:
             **settings,
         )
         worker = WorkerServer(environment, program, name)
+        worker.most_files = most_files
         self.workers.append(worker)
         return worker.start()
 

@@ -16,6 +16,8 @@ from holdfast.resilience.retry import RetryPolicy
 from holdfast.tasks.context import TaskContext
 from holdfast.tasks.task import task
 
+LEAKED: list[int] = []
+HOARDED: list[bytes] = []
 QUICK = RetryPolicy(max_attempts=3, base_seconds=0.05, cap_seconds=0.1)
 
 
@@ -109,6 +111,22 @@ async def reluctant(folder: str, name: str, seconds: float) -> None:
     except asyncio.CancelledError:
         mark(Path(folder), f"{name}.asked", str(os.getpid()))
         await asyncio.sleep(seconds)
+
+
+@task(name="sample.leak")
+async def leak() -> int:
+    """Take every descriptor that the process may have, and keep it."""
+    try:
+        while True:
+            LEAKED.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return len(LEAKED)
+
+
+@task(name="sample.hoard")
+async def hoard(megabytes: int) -> None:
+    """Take memory, and keep it."""
+    HOARDED.append(b"x" * (megabytes * 1_000_000))
 
 
 @task(name="sample.progress")

@@ -39,7 +39,9 @@ class WorkerServer(Server):
     """What `holdfast worker` runs, with these settings; `program` is another way to run the same."""
 
     name = "worker"
-    start_timeout_seconds = 30.0
+    start_timeout_seconds = 60.0
+    most_files: int | None = None
+    """How many descriptors it may have; None: as many as we."""
 
     def __init__(
         self, environment: Mapping[str, str], program: str = WORKER_PROGRAM, name: str | None = None
@@ -58,9 +60,12 @@ class WorkerServer(Server):
     def command(self) -> Sequence[str]:
         """Start through this interpreter."""
         named = ["-n", self.node_name] if self.node_name else []
-        return [
+        worker = [
             sys.executable, "-m", self.program, "-A", "holdfast.workers.app", "worker", "-l", "INFO", *named,
         ]  # fmt: skip
+        if self.most_files is None:
+            return worker
+        return ["/bin/sh", "-c", f'ulimit -n {self.most_files}; exec "$@"', "sh", *worker]
 
     def environment(self) -> Mapping[str, str]:
         """The settings, and nothing of the developer's own."""

@@ -25,7 +25,6 @@ from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.executor import Executor
 from holdfast.workers.isolated import wire
 from holdfast.workers.isolated.parts import Parts
-from holdfast.workers.limits import Limits
 from holdfast.workers.outcomes import outcome_as_json
 from holdfast.workers.port import WorkerPort
 from holdfast.workers.threads import DaemonThreads
@@ -75,8 +74,7 @@ class _Child:
             clock=clock,
             watcher=_Ignored(),
             on_abandoned=self._on_abandoned,
-            limits=Limits(parts.soft_timeout_seconds, parts.hard_timeout_seconds),
-            result_largest_bytes=parts.result_largest_bytes,
+            limits=parts.limits,
         )
         self._say({"ready": os.getpid()})
         while (message := await wire.read(reader)) is not None:

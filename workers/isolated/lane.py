@@ -191,7 +191,7 @@ class Lane:
             case "outcome":
                 member.verdict.set_result(outcome_of_json(message["is"]))
             case "handed_back":
-                member.verdict.set_result(HandedBack())
+                member.verdict.set_result(HandedBack(message["why"]))
             case "abandoned":
                 self._blame(cell, member)
             case _:

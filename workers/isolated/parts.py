@@ -11,6 +11,7 @@ from holdfast.monitoring.logs import LogEvents
 from holdfast.tasks import ambient
 from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell
+from holdfast.workers.limits import Limits
 
 
 class Parts:
@@ -20,9 +21,9 @@ class Parts:
         """Connect for the worker's application. Raises LedgerUnavailable."""
         settings = app.settings
         self.clock = SystemClock()
-        self.soft_timeout_seconds: float | None = settings.soft_timeout_seconds
-        self.hard_timeout_seconds: float = settings.hard_timeout_seconds
-        self.result_largest_bytes: int = settings.result_largest_bytes
+        self.limits = Limits(
+            settings.soft_timeout_seconds, settings.hard_timeout_seconds, settings.result_largest_bytes
+        )
         self.ledger = connect(replace(settings.ledger_config("holdfast-isolated"), pool_size=1))
         self._doorbell = Doorbell(
             app,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from holdfast.jobs.errors import (
+    ClientClosed,
     InvalidArguments,
     InvalidOption,
     JobCancelled,
@@ -297,3 +298,17 @@ def test_the_innermost_client_is_used_also_in_other_threads(client, stranger):
         thread.join()
     assert [stranger] == seen
     assert client is current_client()
+
+
+def test_a_closed_client_says_so(client, greet):
+    """However it is asked, and a handle of it, too: a clear error, and nothing is written."""
+    handle = greet.enqueue_sync("Ada")
+    client.close()
+    for use_it in (
+        lambda: client.enqueue_sync(greet, ("Ada",)),
+        lambda: asyncio.run(client.enqueue(greet, ("Ada",))),
+        handle.status_sync,
+        lambda: asyncio.run(handle.result(timeout_seconds=1)),
+    ):
+        with pytest.raises(ClientClosed, match="connect"):
+            use_it()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -135,6 +136,26 @@ def test_ctrl_c_at_any_moment_ends_everything(folder, moment):
         assert up.end() in (0, 130)
         assert not any(map(is_alive, {*children, *up.children()}))
         assert "Traceback" not in up.output
+
+
+def test_a_module_that_does_not_import_starts_nothing(folder):
+    """File and line, and exit code 2, before any server is started."""
+    (folder / "mine.py").write_text("raise RuntimeError('mend me')")
+    with _up(folder) as up:
+        assert 2 == up.end(60)
+        assert "mine.py:1" in up.output
+        assert not (folder / ".holdfast" / "logs").exists()
+
+
+def test_a_taken_port_of_flower_starts_nothing(folder):
+    """It is said beforehand, with the setting that mends it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with _up(folder, "--flower", HOLDFAST_FLOWER_PORT=str(port)) as up:
+            assert 2 == up.end(60)
+            assert "HOLDFAST_FLOWER_PORT" in up.output
 
 
 def test_a_worker_that_cannot_start_is_explained(folder):

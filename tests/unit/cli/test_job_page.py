@@ -50,3 +50,10 @@ def test_machines_get_the_whole_traceback():
 def test_a_failure_without_frames_has_no_place():
     """A failure may come from no Python code at all."""
     assert "" == where_it_failed(Failure("Retry", "later"))
+
+
+def test_a_project_inside_our_checkout_is_the_users():
+    """What is ours is told by our folders, not by the root of the repository."""
+    root = Path(holdfast.__file__).parent
+    trace = TRACE.replace("shop/mytasks.py", str(root / "shop" / "mytasks.py"))
+    assert f"{root / 'shop' / 'mytasks.py'}:44 in boom" == where_it_failed(Failure("E", "m", trace))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from holdfast.tests.support.bench import NOON, Unsteady, claimed, registered, tu
 from holdfast.tests.support.builders import a_settlement
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.executor import Executor
+from holdfast.workers.fitness import MOST_GIVEN_BACK
 from holdfast.workers.port import WorkerPort
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import LedgerWriter
@@ -52,6 +54,7 @@ class Stage:
         self.ledger, self.line = ledger, Unsteady(ledger)
         self.seen, self.events, self.watcher = seen, Events(seen.append), Witnessed()
         self.registry, self.abandoned, self.late = Registry(), [], []
+        self.wants = []
         self.writer = LedgerWriter(self.line.as_ledger(), on_unavailable=lambda _: None)
         self.threads = DaemonThreads(2, name="test-handler")
         self.attempt = None
@@ -64,6 +67,7 @@ class Stage:
             clock=SystemClock(),
             watcher=self.watcher,
             on_abandoned=self.abandon,
+            on_want=lambda: self.wants.append(True),
         )
 
     def note(self, lease, settled):
@@ -800,3 +804,37 @@ def test_a_failed_transaction_completes_nothing(stage):
 
     job = asyncio.run(stage.run(handler))
     assert (SCHEDULED, None) == (job.state, job.result)
+
+
+# What the process lacks is not the job's fault.
+
+
+@pytest.mark.parametrize("colour", [0, 1])
+def test_a_handler_that_finds_no_descriptor_is_given_back(stage, colour):
+    """With its attempt, and the gate is told; the job may run where there are some."""
+    handler = raising(OSError(errno.EMFILE, "Too many open files"))[colour]
+    job = asyncio.run(stage.run(handler))
+    assert (AVAILABLE, 0, [True]) == (job.state, job.attempt, stage.wants)
+    assert ["starved"] == [event.why for event in stage.happened(JobHandedBack)]
+
+
+def test_a_job_that_uses_up_every_descriptor_is_not_given_back_for_ever(stage):
+    """After so many times it may be the job that is to blame: then it is a failure like any other."""
+    attempt = stage.claim(raising(OSError(errno.EMFILE, "Too many open files"))[0])
+    often = replace(attempt.claim.job, claims=MOST_GIVEN_BACK + 1)
+    stage.attempt = RunningAttempt(replace(attempt.claim, job=often), 0.0)
+    job = asyncio.run(stage.run(None))
+    assert (SCHEDULED, 1, [True]) == (job.state, job.attempt, stage.wants)
+
+
+def test_no_memory_for_the_arguments_is_no_fault_of_theirs(stage, monkeypatch):
+    """Before the body began, the job is given back instead of quarantined."""
+    attempt = stage.claim(forever)
+
+    def load(_):
+        raise MemoryError
+
+    monkeypatch.setattr(type(stage.registry.require("tests.it").spec.signature), "load", lambda *_: load(_))
+    job = asyncio.run(stage.run(None))
+    assert (AVAILABLE, 0, [True]) == (job.state, job.attempt, stage.wants)
+    assert attempt is stage.attempt
