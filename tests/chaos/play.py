@@ -10,6 +10,8 @@ from holdfast.tests.chaos import records
 from holdfast.tests.chaos.catalogue import Cell
 from holdfast.tests.chaos.scene import SETTINGS, Scene, SharedServers, scene
 
+LATE = "recovered after"
+"""How the reason of a cell begins that broke no promise, and took longer than its bound."""
 MUST_BE_ZERO = ("lost", "doubled_inside", "doubled_with_key", "doubled_final", "manual_interventions")
 
 
@@ -83,7 +85,7 @@ def _broken(columns: dict[str, Any], bound_seconds: float | None) -> list[str]:
     wrong = [f"{name}: {columns[name]}" for name in MUST_BE_ZERO if columns[name]]
     seconds = columns["recovered_seconds"]
     if bound_seconds is not None and seconds is not None and seconds > bound_seconds:
-        wrong.append(f"recovered after {seconds:g} s, the bound is {bound_seconds:g} s")
+        wrong.append(f"{LATE} {seconds:g} s, the bound is {bound_seconds:g} s")
     return wrong
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from holdfast.tests.chaos import records
 from holdfast.tests.chaos.catalogue import FAULTS, Cell, Fault, Stack
+from holdfast.tests.chaos.play import LATE
 from holdfast.tests.support.repository import ROOT
 
 PAGE = ROOT / "docs" / "guarantees.md"
@@ -63,9 +64,19 @@ def _row(fault: Fault, stack: Stack, found: Sequence[dict[str, Any]]) -> str:
     worst = [_worst(found, column) for column in COLUMNS]
     seconds = _worst(found, "recovered_seconds")
     bound = "none" if fault.bound_seconds is None else f"{fault.bound_seconds:g}"
-    passed = sum(record["verdict"] == "pass" for record in found)
-    verdict = "pass" if passed == len(found) else f"**fail** ({len(found) - passed} of {len(found)})"
+    verdict = _verdict(found)
     return f"| {fault.name} | {name} | {' | '.join(worst)} | {seconds} ({bound}) | {verdict} |"
+
+
+def _verdict(found: Sequence[dict[str, Any]]) -> str:
+    bad = [record for record in found if record["verdict"] != "pass"]
+    if not bad:
+        return "pass"
+    return f"**{'late' if all(map(_is_late, bad)) else 'fail'}** ({len(bad)} of {len(found)})"
+
+
+def _is_late(record: dict[str, Any]) -> bool:
+    return bool(record["wrong"]) and all(wrong.startswith(LATE) for wrong in record["wrong"])
 
 
 def _worst(found: Sequence[dict[str, Any]], column: str) -> str:
@@ -78,6 +89,7 @@ def _caption(found: Sequence[dict[str, Any]]) -> str:
     if not found:
         return "No results yet: `make chaos` writes them."
     passed = sum(record["verdict"] == "pass" for record in found)
+    late = sum(map(_is_late, found))
     repetitions = max(record["repetition"] for record in found)
     commits = sorted({record["commit"] for record in found})
     dates = sorted({record["date"] for record in found})
@@ -85,7 +97,8 @@ def _caption(found: Sequence[dict[str, Any]]) -> str:
     loads = [record.get("load", 0) for record in found]
     span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return (
-        f"{passed} of {len(found)} runs passed; {repetitions} repetition(s), the worst is shown. "
+        f"{passed} of {len(found)} runs passed, {late} were late; "
+        f"{repetitions} repetition(s), the worst is shown. "
         f"Commit {', '.join(commits)}; {span}; {machines}; "
         f"load average {min(loads):g} to {max(loads):g}."
     )
@@ -96,7 +109,7 @@ def _stories() -> list[str]:
 
 
 def _failures(found: Sequence[dict[str, Any]]) -> list[str]:
-    failed = [record for record in found if record["verdict"] != "pass"]
+    failed = [record for record in found if record["verdict"] != "pass" and not _is_late(record)]
     if not failed:
         return []
     lines = [

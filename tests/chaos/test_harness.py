@@ -7,7 +7,7 @@ import pytest
 from holdfast.tests.chaos import records, table
 from holdfast.tests.chaos.catalogue import FAULTS, STACKS, Cell, Fault, cells
 from holdfast.tests.chaos.judge import Books
-from holdfast.tests.chaos.play import play
+from holdfast.tests.chaos.play import LATE, play
 from holdfast.tests.chaos.scene import Scene, SharedServers
 from holdfast.tests.chaos.tasks import work
 
@@ -98,6 +98,16 @@ def test_a_failed_cell_stands_in_the_table(tmp_path):
     assert "old" not in text
     assert "| F1 | SQLite + Redis | 3 | - | - | - | - | - | 1.5 (8) | **fail** (1 of 2) |" in text
     assert "- F1, sqlite+redis, repetition 2: lost: 3" in text
+
+
+def test_who_is_only_late_is_told_from_who_broke_a_promise(tmp_path):
+    """A cell whose columns are zero and whose seconds are not within the bound is late, and fails as well."""
+    record = {
+        "fault": "F1", "stack": SQLITE.name, "repetition": 1, "commit": "abc", "date": "2026-11-26",
+        "machine": "a machine", "verdict": "fail", "wrong": [f"{LATE} 9 s, the bound is 8 s"], "columns": {},
+    }  # fmt: skip
+    records.write(Cell(FAULTS[0], SQLITE, 1), record, tmp_path)
+    assert "| **late** (1 of 1) |" in table.render(tmp_path)
 
 
 def test_every_fault_has_its_cells():
