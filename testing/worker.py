@@ -26,9 +26,10 @@ from holdfast.testing.life import Life, current
 from holdfast.testing.mortal import MortalPort, MortalWriter
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.executor import Executor
-from holdfast.workers.gate import Gate, Threaded
+from holdfast.workers.gate import Gate
 from holdfast.workers.leases import LeaseKeeper
 from holdfast.workers.limits import Limits
+from holdfast.workers.placement import Threaded
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.tickets import RingTicket
 from holdfast.workers.writer import ClaimTerms
@@ -133,7 +134,7 @@ class Worker:
     @property
     def is_fit(self) -> bool:
         """Tell whether it can run more: it lives, and no handler outlived its hard limit."""
-        return not self.life.is_over and not self._gate.remnants
+        return not self.life.is_over and not self._gate.holds.remnants
 
     async def leave(self) -> None:
         """Leave as a worker does that is asked to, with nothing left to run."""

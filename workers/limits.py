@@ -11,7 +11,7 @@ from holdfast.tasks.spec import TaskSpec
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long an attempt may take where neither the job nor its task says it, and how large its result is."""
+    """How long an attempt may take where neither job nor task says it, and how large its result may be."""
 
     soft_seconds: float | None = None
     hard_seconds: float = DEFAULT_ATTEMPT_SECONDS
