@@ -61,15 +61,7 @@ class Runtime:
         self._outfit = outfit
         self._clock = outfit.clock
         self.heir = self._new_heir()
-        self._registration = Registration(
-            config,
-            self.birth,
-            outfit.registry,
-            ledger=outfit.ledger,
-            heir=self.heir,
-            events=outfit.events,
-            clock=outfit.clock,
-        )
+        self._registration = self._new_registration()
         self._writer = LedgerWriter(
             outfit.ledger, on_unavailable=self._on_unavailable, disk=self._new_spool()
         )
@@ -90,18 +82,7 @@ class Runtime:
             on_stuffed=self._on_stuffed,
             threaded=self._threaded,
         )
-        self._executor = Executor(
-            registry=outfit.registry,
-            writer=self._writer,
-            threads=self._threads,
-            port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, note=self._note_settled),
-            events=outfit.events,
-            clock=outfit.clock,
-            watcher=self._view(),
-            on_abandoned=self._on_abandoned,
-            limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
-            result_largest_bytes=config.result_largest_bytes,
-        )
+        self._executor = self._new_executor()
         self.loop = LoopThread(
             clock=outfit.clock,
             events=outfit.events,
@@ -210,6 +191,32 @@ class Runtime:
         specs = [task.spec for task in self._outfit.registry]
         limits = {spec.name: limit for spec in specs if (limit := spec.hard_timeout_seconds) is not None}
         return ClaimTerms(self.worker_id, self.config.queues, self.config.hard_timeout_seconds, limits)
+
+    def _new_registration(self) -> Registration:
+        return Registration(
+            self.config,
+            self.birth,
+            self._outfit.registry,
+            ledger=self.ledger,
+            heir=self.heir,
+            events=self.events,
+            clock=self._clock,
+        )
+
+    def _new_executor(self) -> Executor:
+        config, outfit = self.config, self._outfit
+        return Executor(
+            registry=outfit.registry,
+            writer=self._writer,
+            threads=self._threads,
+            port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, note=self._note_settled),
+            events=outfit.events,
+            clock=outfit.clock,
+            watcher=self._view(),
+            on_abandoned=self._on_abandoned,
+            limits=Limits(config.soft_timeout_seconds, config.hard_timeout_seconds),
+            result_largest_bytes=config.result_largest_bytes,
+        )
 
     def _new_heir(self) -> Heir | None:
         folder = self._outfit.spool
