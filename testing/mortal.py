@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from holdfast.jobs.ids import JobId
-from holdfast.jobs.job import Claim, ClaimRequest, Progress, Settled, Settlement
+from holdfast.jobs.job import Apart, Claim, ClaimRequest, Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
 from holdfast.tasks.outbox import AsyncSession, Session
@@ -28,6 +29,10 @@ class MortalWriter(LedgerWriter):
         """Claim jobs."""
         await self._life.at("before_claim")
         claims = await super().claim(requests, terms)
+        # Nothing of a test is worth a process of its own: isolated tasks run here, beside the others.
+        granted = {claim.lease.token for claim in claims}
+        if isolated := [request for request in requests if request.token not in granted]:
+            claims += await super().claim(isolated, replace(terms, apart=Apart()))
         await self._life.survived()
         return claims
 

@@ -61,15 +61,7 @@ class Runtime:
         self._outfit = outfit
         self._clock = outfit.clock
         self.heir = self._new_heir()
-        self._registration = Registration(
-            config,
-            self.birth,
-            outfit.registry,
-            ledger=outfit.ledger,
-            heir=self.heir,
-            events=outfit.events,
-            clock=outfit.clock,
-        )
+        self._registration = self._new_registration()
         self._writer = LedgerWriter(
             outfit.ledger, on_unavailable=self._on_unavailable, disk=self._new_spool()
         )
@@ -231,6 +223,17 @@ class Runtime:
     def _terms(self) -> ClaimTerms:
         limits = hard_limits_of(self._outfit.registry)
         return ClaimTerms(self.worker_id, self.config.queues, self.config.hard_timeout_seconds, limits)
+
+    def _new_registration(self) -> Registration:
+        return Registration(
+            self.config,
+            self.birth,
+            self._outfit.registry,
+            ledger=self.ledger,
+            heir=self.heir,
+            events=self.events,
+            clock=self._clock,
+        )
 
     def _new_heir(self) -> Heir | None:
         folder = self._outfit.spool

@@ -177,7 +177,7 @@ def test_of_two_newcomers_one_stays(office):
                 elder.append(office.twin(ELSEWHERE))
             register(worker, offers)
 
-    office.registration._ledger = office.registration._twins._ledger = Crowded(office.ledger)  # noqa: SLF001
+    office.registration._ledger = office.registration._twins._ledger = Crowded(office.ledger)  # noqa: SLF001 -- a rival at the worst moment
     with pytest.raises(WorkerNameTaken):
         office.enter()
     assert elder == office.alive()
@@ -192,7 +192,7 @@ def test_a_younger_twin_is_its_own_business(office):
             register(worker, offers)
             office.twin(ELSEWHERE)
 
-    office.registration._ledger = office.registration._twins._ledger = Crowded(office.ledger)  # noqa: SLF001
+    office.registration._ledger = office.registration._twins._ledger = Crowded(office.ledger)  # noqa: SLF001 -- a rival at the worst moment
     office.enter()
     assert office.me in office.alive()
 
