@@ -247,7 +247,8 @@ def _intake(app: HoldfastApp, adopter: Adopter) -> Intake:
         # Durable acknowledgement, which outlives this process; and guarded, as the rings' transport is.
         url: str = app.conf.broker_read_url
         intake = url.replace(celeryconfig.READING_SCHEME, celeryconfig.INTAKE_SCHEME, 1)
-        return app.connection_for_read(intake)
+        # Celery asks for none here, and a RabbitMQ that is gone without a word would never be missed.
+        return app.connection_for_read(intake, heartbeat=app.settings.broker_heartbeat_seconds)
 
     return Intake(
         open_connection, Queue(name, Exchange(""), routing_key=name), adopter, events=app.events_bus
