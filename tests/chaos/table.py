@@ -122,8 +122,8 @@ def _calls(found: Sequence[dict[str, Any]]) -> list[str]:
     """Tell how hard the sick upstream was hit: no column of the table has room for it."""
     played = [record for record in found if "wasted_calls_in_the_outage" in record.get("extra", {})]
     lines = [
-        f"- {record['fault']}, {record['stack']}: {record['extra']['wasted_calls_in_the_outage']} calls in the "
-        f"outage, then at most {record['extra']['peak_calls_per_second_after_it']} a second, "
+        f"- {record['fault']}, {record['stack']}: {record['extra']['wasted_calls_in_the_outage']} calls "
+        f"in the outage, then at most {record['extra']['peak_calls_per_second_after_it']} a second, "
         f"{record['extra']['refused_calls_after_it']} of them refused"
         for record in played
     ]
