@@ -44,7 +44,17 @@ def render(folder: Path = records.FOLDER) -> str:
             everything += found
             lines.append(_row(fault, stack, found))
     return "\n".join(
-        [_caption(everything), "", HEAD, *lines, "", *_stories(), "", *_failures(everything)]
+        [
+            _caption(everything),
+            "",
+            HEAD,
+            *lines,
+            "",
+            *_stories(),
+            "",
+            *_calls(everything),
+            *_failures(everything),
+        ]
     ).strip()
 
 
@@ -106,6 +116,18 @@ def _caption(found: Sequence[dict[str, Any]]) -> str:
 
 def _stories() -> list[str]:
     return [f"- **{fault.name}**: {fault.title} {fault.note}".rstrip() for fault in FAULTS]
+
+
+def _calls(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Tell how hard the sick upstream was hit: no column of the table has room for it."""
+    played = [record for record in found if "wasted_calls_in_the_outage" in record.get("extra", {})]
+    lines = [
+        f"- {record['fault']}, {record['stack']}: {record['extra']['wasted_calls_in_the_outage']} calls "
+        f"in the outage, then at most {record['extra']['peak_calls_per_second_after_it']} a second, "
+        f"{record['extra']['refused_calls_after_it']} of them refused"
+        for record in played
+    ]
+    return ["What F13 cost the upstream:", "", *lines, ""] if lines else []
 
 
 def _failures(found: Sequence[dict[str, Any]]) -> list[str]:
