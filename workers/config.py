@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from holdfast.workers.limits import Limits
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
@@ -25,3 +27,8 @@ class WorkerConfig:
     spool_largest_bytes: int
     memory_limit_mb: float = 0.0
     """0: no limit."""
+
+    @property
+    def limits(self) -> Limits:
+        """How long attempts may take, and how much they may return."""
+        return Limits(self.soft_timeout_seconds, self.hard_timeout_seconds, self.result_largest_bytes)

@@ -23,7 +23,7 @@ from holdfast.workers.executor import Executor
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
 from holdfast.workers.leases import LeaseKeeper
-from holdfast.workers.limits import Limits, hard_limits_of
+from holdfast.workers.limits import hard_limits_of
 from holdfast.workers.loop import LoopThread
 from holdfast.workers.outfit import Outfit, RingConsumer
 from holdfast.workers.placement import isolated_of, threaded_of
@@ -213,9 +213,7 @@ class Runtime:
             watcher=CeleryView(outfit.app, self.hub, hostname=config.name, cancel=self.cancel),
             on_abandoned=self._on_abandoned,
             on_want=self.gate.holds.starve,
-            limits=Limits(
-                config.soft_timeout_seconds, config.hard_timeout_seconds, config.result_largest_bytes
-            ),
+            limits=config.limits,
             marks=outfit.companion.seats if outfit.companion is not None else None,
             isolation=outfit.lane,
         )
@@ -237,13 +235,12 @@ class Runtime:
 
     def _new_heir(self) -> Heir | None:
         folder = self._outfit.spool
-        return Heir(folder, prefix_of(self.ledger_id), events=self.events) if folder is not None else None
+        return folder and Heir(folder, prefix_of(self.ledger_id), events=self.events)
 
     def _new_spool(self) -> OutcomeSpool | None:
-        folder, name = self._outfit.spool, name_of(self.ledger_id, self.birth, self.worker_id)
-        if folder is None:
-            return None
-        return OutcomeSpool(folder, name, largest_bytes=self.config.spool_largest_bytes, events=self.events)
+        folder, most = self._outfit.spool, self.config.spool_largest_bytes
+        name = name_of(self.ledger_id, self.birth, self.worker_id)
+        return folder and OutcomeSpool(folder, name, largest_bytes=most, events=self.events)
 
     async def _start_on_loop(self) -> None:
         loop = asyncio.get_running_loop()
