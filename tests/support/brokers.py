@@ -259,4 +259,5 @@ class BreakableRabbitMQ(BreakableBroker):
     def rings(self) -> int:
         """Ask for the queue's ready messages."""
         with amqp.Connection(f"{LOOPBACK}:{self.server.port}") as connection:
-            return int(connection.channel().queue_declare(_RINGS, passive=True).message_count)
+            _, waiting, _ = connection.channel().queue_declare(_RINGS, passive=True) or ("", 0, 0)
+            return int(waiting)

@@ -3,7 +3,7 @@
 import contextlib
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from celery import Celery
@@ -50,7 +50,7 @@ class Stage:
         assert 42 == self.held.app.AsyncResult(sent).get(timeout=RECOVERY_SECONDS)
 
     @contextlib.contextmanager
-    def undisturbed(self, count: int = RUNNING) -> Iterator[None]:
+    def undisturbed(self, count: int = RUNNING) -> Generator[None]:
         """Have jobs run in one process for the length of the block: one attempt, one start, one end."""
         worker = self.revive()
         pid = worker.worker_pid
@@ -94,7 +94,7 @@ def _sent(celery: Celery) -> str:
 
 
 @contextlib.contextmanager
-def a_stage(kind: str, folder: Path) -> Iterator[Stage]:
+def a_stage(kind: str, folder: Path) -> Generator[Stage]:
     """Set a stage for the length of a block."""
     broker = BreakableRedis() if kind == "redis" else BreakableRabbitMQ()
     database = folder / "ledger.sqlite3"
