@@ -153,9 +153,8 @@ class Runtime:
                 self._stop_all(handed_back)
 
     def _grace_left(self) -> float:
-        if self.drain.is_hurried:
-            return 0.0
-        return self._asked_at + self.config.grace_seconds - self._clock.monotonic()
+        left = self._asked_at + self.config.grace_seconds - self._clock.monotonic()
+        return 0.0 if self.drain.is_hurried else left
 
     def _stop_all(self, handed_back: int) -> None:
         if self._outfit.intake is not None:
@@ -235,12 +234,14 @@ class Runtime:
 
     def _new_heir(self) -> Heir | None:
         folder = self._outfit.spool
-        return folder and Heir(folder, prefix_of(self.ledger_id), events=self.events)
+        return None if folder is None else Heir(folder, prefix_of(self.ledger_id), events=self.events)
 
     def _new_spool(self) -> OutcomeSpool | None:
         folder, most = self._outfit.spool, self.config.spool_largest_bytes
         name = name_of(self.ledger_id, self.birth, self.worker_id)
-        return folder and OutcomeSpool(folder, name, largest_bytes=most, events=self.events)
+        return (
+            folder if folder is None else OutcomeSpool(folder, name, largest_bytes=most, events=self.events)
+        )
 
     async def _start_on_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -249,9 +250,8 @@ class Runtime:
         if self._outfit.lane is not None:
             self._outfit.lane.on_room = self.gate.look_apart
         self.gate.start(loop)
-        abandoned = AbandonedThreads(
-            self.gate, self._threaded, events=self.events, leave=lambda: self.leave_by_itself(self.exit_code)
-        )
+        leave = partial(self.leave_by_itself, self.exit_code)
+        abandoned = AbandonedThreads(self.gate, self._threaded, events=self.events, leave=leave)
         self._abandoned = loop.create_task(abandoned.run(), name="abandoned threads")
         self._start_keeper()
 
