@@ -51,8 +51,7 @@ class Runtime:
         self.hub = HubLink()
         self.is_started = False
         self._leaving = threading.Lock()
-        self.exit_code = 0
-        """What the process says when it ends; see `workers/fitness.py`."""
+        self.exit_code = 0  # of the process; see workers/fitness.py
         self._asked_at = 0.0
         self.has_been_ready = False
         self.broker_seen_at: float | None = None
