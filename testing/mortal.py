@@ -11,7 +11,7 @@ from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
 from holdfast.tasks.outbox import AsyncSession, Session
 from holdfast.testing.life import Life
-from holdfast.workers.port import Note, WorkerPort
+from holdfast.workers.port import Find, WorkerPort
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
 T = TypeVar("T")
@@ -63,11 +63,11 @@ class MortalPort(WorkerPort):
         writer: LedgerWriter,
         life: Life,
         *,
-        note: Note,
+        find: Find,
         on_progress: Callable[[JobId, Progress], object],
     ) -> None:
         """Write for a worker with this life; `on_progress` hears of each report."""
-        super().__init__(ledger, writer, note=note)
+        super().__init__(ledger, writer, find=find)
         self._life = life
         self._on_progress = on_progress
 

@@ -16,7 +16,6 @@ from holdfast.jobs.errors import LedgerError
 from holdfast.jobs.events import Events
 from holdfast.jobs.ids import JobId, new_worker_id
 from holdfast.jobs.job import Job, Offer, Progress, Settled
-from holdfast.jobs.lease import Lease
 from holdfast.jobs.outcome import Outcome
 from holdfast.ledger import Ledger
 from holdfast.ledger.records import NewWorker
@@ -81,7 +80,7 @@ class Worker:
             ),
         )
         port = MortalPort(
-            around.ledger, self._writer, life, note=self._note_settled, on_progress=around.on_progress
+            around.ledger, self._writer, life, find=self._gate.attempt_of, on_progress=around.on_progress
         )
         self._executor = Executor(
             registry=self._registry,
@@ -200,11 +199,6 @@ class Worker:
         job_id = running_job.get()
         if job_id is not None and not self.life.is_over:
             self._around.on_error(job_id, error)
-
-    def _note_settled(self, lease: Lease, settled: Settled) -> None:
-        attempt = self._gate.running.get(lease.job_id)
-        if attempt is not None and attempt.lease.token == lease.token:
-            attempt.settled = settled
 
 
 class _Nest:

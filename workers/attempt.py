@@ -33,6 +33,8 @@ class RunningAttempt:
         """The outcome is on its way to the ledger: too late to interrupt."""
         self.settled: Settled | None = None
         """Set when the handler completed the job inside its own transaction."""
+        self.is_completing = False
+        """Its own transaction is about to complete it; what came of that is not noted yet."""
         self.is_abandoned = False
         """Did not end at its hard limit: keeps its lease until the process is gone (B17)."""
         self._cancel: Callable[[], object] | None = None

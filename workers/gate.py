@@ -11,6 +11,7 @@ from holdfast.jobs.errors import LeaseLost, LedgerError
 from holdfast.jobs.events import Events, RingDropped, ServiceFailed
 from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
+from holdfast.jobs.lease import Lease
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.holds import Holds
 from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
@@ -98,6 +99,11 @@ class Gate:
     def free_threads(self) -> int:
         """Tell how many more jobs may run on threads."""
         return self._threaded.threads - len(self._on_threads)
+
+    def attempt_of(self, lease: Lease) -> RunningAttempt | None:
+        """Return the attempt that runs here under a lease; may be called from any thread."""
+        attempt = self.running.get(lease.job_id)
+        return attempt if attempt is not None and attempt.lease.token == lease.token else None
 
     def has_room(self) -> bool:
         """Tell whether another ring is wanted; read by the consumer on the hub's thread."""

@@ -103,7 +103,12 @@ class LeaseKeeper:
         leases = [attempt.lease for attempt in missing]
         answers = await self._writer.call(lambda ledger: ledger.owns(leases))
         for attempt, is_ours in zip(missing, answers, strict=True):
-            if not is_ours and not attempt.is_settling and attempt.settled is None:
+            if is_ours or attempt.is_settling or attempt.settled is not None:
+                continue
+            if attempt.is_completing:
+                # Its own transaction may have ended it this moment, and says so in the next one.
+                attempt.is_completing = False
+            else:
                 self._gate.lose(attempt, where="reconciliation")
 
     async def _hand_back_strays(self, rows: list[Held], held: set[LeaseToken]) -> None:

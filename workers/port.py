@@ -9,6 +9,7 @@ from holdfast.jobs.job import Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
 from holdfast.tasks.outbox import AsyncSession, Connection, Session
+from holdfast.workers.attempt import RunningAttempt
 
 T = TypeVar("T")
 
@@ -21,17 +22,17 @@ class Calls(Protocol):
         ...
 
 
-Note = Callable[[Lease, Settled], object]
+Find = Callable[[Lease], RunningAttempt | None]
 
 
 class WorkerPort:
     """Implements `tasks.context.ContextPort` over the worker's ledger and writer."""
 
-    def __init__(self, ledger: Ledger, writer: Calls, *, note: Note) -> None:
-        """Write through these; `note` hears that an attempt was settled inside its own transaction."""
+    def __init__(self, ledger: Ledger, writer: Calls, *, find: Find) -> None:
+        """Write through these; `find` returns the attempt that runs under a lease, if it still does."""
         self._ledger = ledger
         self._writer = writer
-        self._note = note
+        self._find = find
 
     async def progress(self, lease: Lease, progress: Progress) -> None:
         """Write a report of progress, together with whatever else is waiting. Raises LeaseLost.
@@ -68,8 +69,11 @@ class WorkerPort:
 
     def settle_in(self, connection: Connection, settlement: Settlement) -> Settled:
         """Write the end of the attempt inside a transaction."""
+        if (attempt := self._find(settlement.lease)) is not None:
+            attempt.is_completing = True
         return self._ledger.settle_in(connection, settlement)
 
     def mark_settled(self, lease: Lease, settled: Settled) -> None:
         """Take note that there is nothing left to write."""
-        self._note(lease, settled)
+        if (attempt := self._find(lease)) is not None:
+            attempt.settled = settled

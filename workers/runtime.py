@@ -9,8 +9,6 @@ from typing import Any
 from holdfast.jobs.errors import JobNotFound, LedgerError, WorkerNameTaken
 from holdfast.jobs.events import ServiceFailed, WorkerDraining, WorkerStarted, WorkerStopped
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
-from holdfast.jobs.job import Settled
-from holdfast.jobs.lease import Lease
 from holdfast.workers.abandoned import AbandonedThreads
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import BeatCalls, Heartbeat
@@ -205,7 +203,7 @@ class Runtime:
             registry=outfit.registry,
             writer=self._writer,
             threads=self._threads,
-            port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, note=self._note_settled),
+            port=WorkerPort(outfit.handlers or outfit.ledger, self._writer, find=self.gate.attempt_of),
             events=outfit.events,
             clock=outfit.clock,
             watcher=CeleryView(outfit.app, self.hub, hostname=config.name, cancel=self.cancel),
@@ -286,11 +284,6 @@ class Runtime:
         )
 
     # While it runs.
-
-    def _note_settled(self, lease: Lease, settled: Settled) -> None:
-        attempt = self.gate.running.get(lease.job_id)
-        if attempt is not None and attempt.lease.token == lease.token:
-            attempt.settled = settled
 
     def _task_of(self, job_id: str) -> str:
         attempt = self.gate.running.get(JobId(job_id))

@@ -69,7 +69,7 @@ class _Child:
             registry=self._app.registry,
             writer=writer,
             threads=DaemonThreads(THREADS, name="holdfast-handler"),
-            port=WorkerPort(parts.ledger, writer, note=self._note_settled),
+            port=WorkerPort(parts.ledger, writer, find=lambda lease: self._running.get(lease.token)),
             events=events,
             clock=clock,
             watcher=_Ignored(),
@@ -103,10 +103,6 @@ class _Child:
     def _say(self, message: wire.Message) -> None:
         if self._line is not None:
             self._line.write(wire.frame(message))
-
-    def _note_settled(self, lease: Lease, settled: Settled) -> None:
-        if (attempt := self._running.get(lease.token)) is not None:
-            attempt.settled = settled
 
     def _on_abandoned(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
         # The worker kills this process, which is what ends such a handler.

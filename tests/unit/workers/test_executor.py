@@ -62,7 +62,7 @@ class Stage:
             registry=self.registry,
             writer=self.writer,
             threads=self.threads,
-            port=WorkerPort(ledger, self.writer, note=self.note),
+            port=WorkerPort(ledger, self.writer, find=self.find),
             events=self.events,
             clock=SystemClock(),
             watcher=self.watcher,
@@ -70,9 +70,9 @@ class Stage:
             on_want=lambda: self.wants.append(True),
         )
 
-    def note(self, lease, settled):
+    def find(self, lease):
         assert lease == self.attempt.lease
-        self.attempt.settled = settled
+        return self.attempt
 
     def abandon(self, attempt, end_late):
         self.abandoned.append(attempt)

@@ -146,6 +146,23 @@ def test_a_lease_that_the_ledger_does_not_know_is_lost(ledger):
     asyncio.run(main())
 
 
+def test_an_attempt_that_its_own_transaction_completes_is_not_lost(ledger):
+    """Between its commit and the note of it there is one look; if the note does not come, the next one tells."""
+
+    async def main():
+        async with bench(ledger) as b:
+            (attempt,) = await running(b)
+            cancelled, keeper = heard(attempt), keeper_of(b)
+            attempt.is_completing = True
+            ledger.hand_back([attempt.lease], "gone from running")
+            await keeper.look()
+            assert [] == cancelled
+            await keeper.look()
+            assert [True] == cancelled
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("how", ["settling", "settled"])
 def test_an_attempt_on_its_way_to_the_ledger_is_not_lost(ledger, how):
     """Its row stops running because of what it wrote itself."""
