@@ -299,29 +299,30 @@ def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[Se
             batch=batch,
         ),
     ]
-    everywhere = [
-        Undertaker(
-            ledger,
-            runtime.birth,
-            self_id,
-            events=events,
-            pause_seconds=settings.beat_seconds,
-            heir=runtime.heir,
-        )
+    undertaker = Undertaker(
+        ledger,
+        runtime.birth,
+        self_id,
+        events=events,
+        pause_seconds=settings.beat_seconds,
+        heir=runtime.heir,
+    )
+    return [
+        thread("holdfast-fitness", [_fitness(runtime)], lambda: True),
+        thread("holdfast-maintenance", led, lead),
+        thread("holdfast-undertaker", [undertaker], lambda: True),
+        thread("holdfast-epoch", [watch], lambda: True),
     ]
-    fitness = FitnessWatch(
+
+
+def _fitness(runtime: Runtime) -> FitnessWatch:
+    return FitnessWatch(
         runtime,
         memory_limit_mb=runtime.config.memory_limit_mb,
         unsure_limit_seconds=runtime.config.unsure_limit_seconds,
-        events=events,
-        clock=clock,
+        events=runtime.events,
+        clock=SystemClock(),
     )
-    return [
-        thread("holdfast-fitness", [fitness], lambda: True),
-        thread("holdfast-maintenance", led, lead),
-        thread("holdfast-undertaker", everywhere, lambda: True),
-        thread("holdfast-epoch", [watch], lambda: True),
-    ]
 
 
 def _set_up_logging(settings: Settings, **_: object) -> None:

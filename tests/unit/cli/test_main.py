@@ -9,7 +9,7 @@ from holdfast.cli.celery_commands import holdfast as celery_group
 
 COMMANDS = [
     "demo", "digest", "up", "worker", "flower", "migrate", "enqueue", "tasks", "job", "cancel", "doctor",
-    "health", "probe", "queue", "quarantine",
+    "health", "probe", "queue", "quarantine", "ledger",
 ]  # fmt: skip
 
 

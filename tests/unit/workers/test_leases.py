@@ -147,7 +147,7 @@ def test_a_lease_that_the_ledger_does_not_know_is_lost(ledger):
 
 
 def test_an_attempt_that_its_own_transaction_completes_is_not_lost(ledger):
-    """Between its commit and the note of it there is one look; if the note does not come, the next one tells."""
+    """Between its commit and the note of it there is one look; without the note the next one tells."""
 
     async def main():
         async with bench(ledger) as b:
