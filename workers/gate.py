@@ -297,11 +297,12 @@ class Gate:
             if self.free <= 0 and self._waiting:
                 self._on_stuffed()
                 self._waiting.requeue()
-            self.look_apart()
             if self.free_threads <= 0:
                 # They wait for a thread, and another worker may have one.
                 self._waiting.requeue(lambda ticket: self._threaded.has(ticket.task))
             await self._claim_unrung()
+            # Last: while this claims, nothing is quiet.
+            self.look_apart()
 
     async def _rest(self) -> None:
         # While no ring comes and the ledger has more, no free slot idles: an absent broker costs no speed.

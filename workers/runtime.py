@@ -126,6 +126,8 @@ class Runtime:
 
     def begin_drain(self) -> None:
         """Claim nothing more; the grace begins. Idempotent, and safe in a signal handler."""
+        if self._outfit.companion is not None:
+            self._outfit.companion.note_leaving()
         self.drain.begin(is_running=self.is_started)
 
     def leave_by_itself(self, exit_code: int) -> None:

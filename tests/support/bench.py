@@ -18,7 +18,7 @@ from holdfast.tests.support.builders import QUEUE, a_new_job, a_worker, an_offer
 from holdfast.tests.support.waiting import until_async
 from holdfast.workers.attempt import RunningAttempt
 from holdfast.workers.gate import Gate
-from holdfast.workers.placement import NOTHING_THREADED, Threaded
+from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
 from holdfast.workers.tickets import RingTicket
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
@@ -134,6 +134,7 @@ class Bench:
         slots: int,
         clock: FakeClock | None = None,
         threaded: Threaded = NOTHING_THREADED,
+        isolated: Isolated = NOTHING_ISOLATED,
     ) -> None:
         self.line = Unsteady(ledger)
         self.ledger = ledger
@@ -158,6 +159,7 @@ class Bench:
             on_room=self.room.append,
             on_stuffed=self._stuff,
             threaded=threaded,
+            isolated=isolated,
         )
 
     def _stuff(self) -> None:
@@ -188,9 +190,10 @@ async def bench(
     slots: int = 4,
     clock: FakeClock | None = None,
     threaded: Threaded = NOTHING_THREADED,
+    isolated: Isolated = NOTHING_ISOLATED,
 ) -> AsyncGenerator[Bench, None]:
     """Start a bench and clean it up."""
-    made = Bench(ledger, slots=slots, clock=clock, threaded=threaded)
+    made = Bench(ledger, slots=slots, clock=clock, threaded=threaded, isolated=isolated)
     made.writer.start()
     made.gate.start(asyncio.get_running_loop())
     try:

@@ -36,6 +36,10 @@ class Companion:
         """Make the heartbeat of a registered worker."""
         return CompanionBeat(self, worker_id, clock=clock, events=events, calls=calls)
 
+    def note_leaving(self) -> None:
+        """Say that it was asked to end: however it exits now accuses nobody. Safe in a signal handler."""
+        self.link.page.note_leaving()
+
     def leave(self) -> None:
         """Say that all is written: the process ends within seconds, or may be ended."""
         self.link.leave()

@@ -58,11 +58,11 @@ class Page:
 
     @property
     def is_leaving(self) -> bool:
-        """Tell whether the interpreter was ending in good order; an exit without it came from a handler."""
+        """Tell whether the worker was asked to end, or ended in good order; else an exit is a handler's."""
         return bool(self._numbers[_LEAVING])
 
     def note_leaving(self) -> None:
-        """Say that the interpreter ends in good order."""
+        """Say that the worker ends because it was asked to, or in good order."""
         self._numbers[_LEAVING] = 1.0
 
     @property

@@ -89,7 +89,9 @@ def test_a_death_is_told_at_once_and_by_its_name(embedded: Platform, tmp_path: P
     dead = until(lambda: next((w for w in (dying, heir) if not w.is_running), None), what="a death")
     until(lambda: "worker_died" in dead.log, what="the last word")
     assert number.name in dead.log
-    assert ["lost", "completed"] == [one.outcome for one in embedded.ledger.attempts(crash.id)]
+    # SIGKILL may come from anywhere; a segmentation fault makes the job that ran a suspect.
+    first = "lost" if number is signal.SIGKILL else "crashed"
+    assert [first, "completed"] == [one.outcome for one in embedded.ledger.attempts(crash.id)]
 
 
 def test_a_companion_that_is_killed_takes_its_worker_along(embedded: Platform, tmp_path: Path):

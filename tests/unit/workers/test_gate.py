@@ -7,12 +7,13 @@ import pytest
 from holdfast.jobs.errors import LedgerError
 from holdfast.jobs.events import LeaseWasLost, RingDropped
 from holdfast.jobs.ids import new_worker_id
+from holdfast.jobs.job import Apart
 from holdfast.jobs.state import JobState
 from holdfast.tests.support.bench import bench, claimed, enqueued, registered, turns
 from holdfast.tests.support.builders import TASK, a_worker, an_offer
 from holdfast.workers import gate as gate_module
 from holdfast.workers.attempt import Interrupt
-from holdfast.workers.placement import Threaded
+from holdfast.workers.placement import Isolated, Threaded
 
 RUNNING, AVAILABLE = JobState.RUNNING, JobState.AVAILABLE
 
@@ -302,6 +303,35 @@ def test_a_quiet_worker_asks_the_ledger_itself(ledger, lively, clock):
             await b.until_started(2)
             assert sorted(jobs) == sorted(attempt.lease.job_id for attempt in b.started)
             assert [] == b.rings.acked
+
+    asyncio.run(main())
+
+
+def test_room_for_isolated_jobs_keeps_nobody_else_waiting(ledger, lively, clock):
+    """The look for suspects, which finds none, is over before a quiet worker asks for any job."""
+
+    async def main():
+        async with bench(ledger, clock=clock, isolated=Isolated(wishes=lambda: [(Apart(), 1)])) as b:
+            jobs = enqueued(ledger, 2)
+            clock.advance(1.0)
+            await b.until_started(2)
+            assert sorted(jobs) == sorted(attempt.lease.job_id for attempt in b.started)
+
+    asyncio.run(main())
+
+
+def test_isolated_jobs_take_no_slots(ledger, clock):
+    """A ring of an isolated task says only that there is one; it is claimed while a process is free."""
+
+    async def main():
+        room = [(Apart(), 1)]
+        isolated = Isolated(frozenset({"tests.echo"}), lambda: room[: 2 - len(b.started)])
+        async with bench(ledger, slots=1, clock=clock, isolated=isolated) as b:
+            first, second = enqueued(ledger, 2, cohort=1)
+            b.ring(first, second, task="tests.echo")
+            await b.until_started(2)
+            assert [first, second] == b.rings.acked
+            assert 1 == b.gate.free
 
     asyncio.run(main())
 
