@@ -50,6 +50,9 @@ def test_a_worker_lives_through(stage: Stage, fault: str):
 
 
 @pytest.mark.slow
+# The client lets a connection that was told READONLY go to the garbage collector, which closes it.
+@pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_worker_lives_through_a_read_only_redis(tmp_path: Path):
     """Writes answer READONLY, as from a replica. RabbitMQ has no such state."""
     with a_stage("redis", tmp_path) as stage:

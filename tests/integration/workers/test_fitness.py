@@ -12,6 +12,7 @@ from holdfast.workers.fitness import UNFIT
 JOBS = 40
 
 
+@pytest.mark.slow
 def test_a_worker_out_of_descriptors_is_no_black_hole(embedded: Platform, tmp_path: Path):
     """It leaves with its exit code; beside a healthy one no job is lost, fails, runs twice or costs a try."""
     sick = embedded.worker(worker_slots=20, most_files=128)
