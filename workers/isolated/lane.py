@@ -96,7 +96,7 @@ class Lane:
         self, attempt: RunningAttempt, *, hard_seconds: float, memory_mb: int | None = None
     ) -> Verdict:
         """Run an attempt to its end. Raises Stopped: it had to be killed, for its interrupt or its limit."""
-        cell = await self._cell_for(attempt.claim.job.cohort or 1, memory_mb or self._memory_mb)
+        cell = await self._cell_for(attempt, memory_mb or self._memory_mb)
         member = _Member(attempt, asyncio.get_running_loop().create_future())
         cell.members[attempt.lease.token] = member
         try:
@@ -115,7 +115,8 @@ class Lane:
         self._is_closed = True
         self._nursery.close()
 
-    async def _cell_for(self, limit: int, memory_mb: int | None) -> _Cell:
+    async def _cell_for(self, attempt: RunningAttempt, memory_mb: int | None) -> _Cell:
+        limit = attempt.claim.job.cohort or 1
         while True:
             for cell in self._cells:
                 if cell.room > 0 and cell.limit <= limit and cell.memory_mb == memory_mb:
@@ -124,7 +125,10 @@ class Lane:
                 break
             # The gate claims only what fits; what comes otherwise waits here under its lease.
             self._changed.clear()
+            attempt.watch(self._changed.set)
             await self._changed.wait()
+            if attempt.interrupted is not None:
+                raise Stopped
         cell = _Cell(limit, memory_mb)
         self._cells.add(cell)
         cell.child = asyncio.get_running_loop().create_task(self._bear(cell))

@@ -1,0 +1,102 @@
+"""The isolation lane: what there is room for, and who waits for it. Real processes: tests/integration."""
+
+import asyncio
+
+import pytest
+
+from holdfast.jobs.clock import SystemClock
+from holdfast.jobs.job import Apart
+from holdfast.tests.support.bench import turns
+from holdfast.tests.support.builders import a_claim
+from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.companion.memory import OutOfMemoryCount
+from holdfast.workers.executor import Stopped
+from holdfast.workers.isolated.lane import Lane
+from holdfast.workers.isolated.nursery import NurseryFailed
+from holdfast.workers.verdicts import Verdict
+
+
+class NoNursery:
+    """A nursery whose children never come, or that fails."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self._fails = fails
+
+    async def child(self, hear, *, memory_mb):
+        """Keep everybody waiting."""
+        if self._fails:
+            raise NurseryFailed("no module of that name")
+        await asyncio.Event().wait()
+
+    def kill(self, child):
+        """There is nobody."""
+
+
+def a_lane(events, *, processes=2, fails=False) -> Lane:
+    """A lane without processes."""
+    lane = Lane(
+        processes=processes,
+        memory_mb=None,
+        events=events,
+        monotonic=SystemClock().monotonic,
+        memory=OutOfMemoryCount(lambda: 0),
+    )
+    lane._nursery = NoNursery(fails=fails)  # noqa: SLF001 -- what is tested is who waits, and for how long
+    return lane
+
+
+def begin(lane: Lane, cohort: int | None) -> "tuple[RunningAttempt, asyncio.Task[Verdict]]":
+    """Let an attempt run there, or wait."""
+    attempt = RunningAttempt(a_claim(cohort=cohort), 0.0)
+    return attempt, asyncio.get_running_loop().create_task(lane.run(attempt, hard_seconds=60.0))
+
+
+def test_what_there_is_room_for(events):
+    """A free process may have any job; beside a suspect there is room for those of a cohort as large."""
+
+    async def main():
+        lane = a_lane(events)
+        assert [(Apart(), 1)] == lane.wishes()
+        _, first = begin(lane, 8)
+        await asyncio.sleep(0)
+        assert [(Apart(8), 7), (Apart(), 1)] == lane.wishes()
+        _, alone = begin(lane, 1)
+        _, beside = begin(lane, 20)
+        await asyncio.sleep(0)
+        assert [(Apart(8), 6)] == lane.wishes()
+        for task in (first, alone, beside):
+            task.cancel()
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_room_hears_an_interrupt(events):
+    """A drain does not wait for a process that another job has."""
+
+    async def main():
+        lane = a_lane(events, processes=1)
+        _, first = begin(lane, 1)
+        await asyncio.sleep(0)
+        waiting, second = begin(lane, 1)
+        await asyncio.sleep(0)
+        assert not second.done()
+        waiting.interrupt(Interrupt.DRAIN)
+        with pytest.raises(Stopped):
+            await asyncio.wait_for(second, 5.0)
+        first.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_nursery_that_fails_costs_no_attempt_and_is_left_in_peace(events):
+    """The job is lost, not crashed; nothing more is claimed for a while."""
+
+    async def main():
+        lane = a_lane(events, fails=True)
+        _, running = begin(lane, 1)
+        crashed = await asyncio.wait_for(running, 5.0)
+        assert (None, False) == (crashed.cohort, crashed.is_alone)
+        assert "no module" in crashed.failure.message
+        await turns(lambda: lane.wishes() == [])
+
+    asyncio.run(main())
