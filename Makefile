@@ -21,7 +21,7 @@ RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all fuzz simulate chaos chaos-quick check bench lock clean
+.PHONY: help run test test-all fuzz outages simulate chaos chaos-quick check bench lock clean
 
 help:  ## print this list
 	@echo "Holdfast: async jobs that are not lost, on Celery."
@@ -41,6 +41,9 @@ test-all: $(DEV_READY)  ## run every test; needs RabbitMQ, PgBouncer and Chromiu
 
 fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through RabbitMQ; SEED=n repeats a run
 	FUZZ_SEED="$(SEED)" $(BIN)/pytest -s -m "slow and (rabbitmq or not rabbitmq)" tests/integration/workers/test_fuzz.py
+
+outages: $(DEV_READY)  ## break real servers for longer, and roll a deploy; needs RabbitMQ, some minutes
+	$(BIN)/pytest -m "outage and (slow or not slow) and (rabbitmq or not rabbitmq)" tests/integration/workers
 
 simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; some tens of minutes
 	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS)

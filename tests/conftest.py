@@ -18,6 +18,7 @@ from holdfast.tests.support.servers import PostgresServer, RabbitMQServer, Redis
 
 REQUIRE_ALL = os.environ.get("HOLDFAST_REQUIRE_ALL") == "1"
 OPT_IN_MARKERS = ("rabbitmq", "browser", "slow")
+OF_THEIR_OWN_TARGET = ("hunt", "outage")
 
 
 @pytest.fixture(scope="session")
@@ -90,13 +91,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs more than pip brings, unless it was asked for by name or for all.
 
-    The long hunts of the simulation have a target of their own and are no part of any other run.
+    The long hunts of the simulation and the long outages have targets of their own and are no part of
+    any other run.
     """
     wanted = str(config.option.markexpr)
-    if "hunt" not in wanted:
-        hunts = [item for item in items if item.get_closest_marker("hunt")]
-        config.hook.pytest_deselected(items=hunts)
-        items[:] = [item for item in items if item not in hunts]
+    for marker in OF_THEIR_OWN_TARGET:
+        if marker in wanted:
+            continue
+        elsewhere = [item for item in items if item.get_closest_marker(marker)]
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
     for marker in OPT_IN_MARKERS:
         if REQUIRE_ALL or marker in wanted:
             continue

@@ -19,7 +19,7 @@ from holdfast.tests.support.waiting import until
 
 SHORT_SECONDS = 1.5
 BROKERS = ["redis", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)]
-SLOW = pytest.mark.slow
+LONG = pytest.mark.outage
 
 
 @pytest.fixture(scope="module", params=BROKERS)
@@ -36,12 +36,12 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "frozen",
         "silent",
         "full",
-        pytest.param("flushed", marks=SLOW),
-        pytest.param("clients killed", marks=SLOW),
-        pytest.param("refused", marks=SLOW),
-        pytest.param("restarted", marks=SLOW),
-        pytest.param("wiped", marks=SLOW),
-        pytest.param("failed over", marks=SLOW),
+        pytest.param("flushed", marks=LONG),
+        pytest.param("clients killed", marks=LONG),
+        pytest.param("refused", marks=LONG),
+        pytest.param("restarted", marks=LONG),
+        pytest.param("wiped", marks=LONG),
+        pytest.param("failed over", marks=LONG),
     ],
 )
 def test_a_worker_lives_through(stage: Stage, fault: str):
@@ -49,17 +49,14 @@ def test_a_worker_lives_through(stage: Stage, fault: str):
     live_through(stage, fault, SHORT_SECONDS)
 
 
-@pytest.mark.slow
-# The client lets a connection that was told READONLY go to the garbage collector, which closes it.
-@pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.outage
 def test_a_worker_lives_through_a_read_only_redis(tmp_path: Path):
     """Writes answer READONLY, as from a replica. RabbitMQ has no such state."""
     with a_stage("redis", tmp_path) as stage:
         live_through(stage, "read only", SHORT_SECONDS)
 
 
-@pytest.mark.parametrize("fault", ["flushed", pytest.param("failed over", marks=SLOW)])
+@pytest.mark.parametrize("fault", ["flushed", pytest.param("failed over", marks=LONG)])
 def test_a_backlog_outlives_the_loss_of_its_rings(stage: Stage, fault: str):
     """A hundred jobs wait, and all their rings are gone: each of them ends, and none twice."""
     stage.revive()
@@ -73,6 +70,7 @@ def test_a_backlog_outlives_the_loss_of_its_rings(stage: Stage, fault: str):
     assert all(1 == len(stage.lines(f"{name}.end")) for name in names)
 
 
+@pytest.mark.outage
 def test_unacknowledged_messages_end_no_worker_when_the_broker_dies(stage: Stage):
     """A ring whose claim is under way and a late-acknowledged plain task are held when the broker is killed.
 

@@ -29,7 +29,7 @@ def leader_of(held: Platform) -> WorkerServer | None:
     return next((one for one in held.workers if one.is_running and one.worker_pid in pids), None)
 
 
-@pytest.mark.parametrize("fault", ["killed", pytest.param("frozen", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("fault", ["killed", pytest.param("frozen", marks=pytest.mark.outage)])
 def test_a_leader_that_is_gone_is_replaced_within_seconds_and_doubles_nothing(
     embedded: Platform, tmp_path: Path, fault: str
 ):

@@ -13,7 +13,7 @@ from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.stage import SLOTS, Stage, a_stage, live_through
 from holdfast.tests.support.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.outage
 LONG_SECONDS = 25.0
 """Longer than every pause between two tries has grown by then, and than every socket's timeout."""
 BROKERS = ["redis", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)]

@@ -49,7 +49,7 @@ class Producer:
                 self.new.append(handle.id)
 
 
-@pytest.mark.slow
+@pytest.mark.outage
 @pytest.mark.timeout(400)
 def test_a_rolling_restart_with_a_new_task_loses_and_doubles_nothing(held: Platform, tmp_path: Path):
     """Each job ends once, with one attempt, none in the quarantine; new ones wait visibly for new workers."""
