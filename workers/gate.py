@@ -75,7 +75,7 @@ class Gate:
         self._wishes: list[tuple[Apart, int]] = []
         self._waiting = WaitingRings()
         self._claiming: list[ClaimRequest] = []
-        self._in_doubt: tuple[list[ClaimRequest], list[RingTicket]] | None = None
+        self._in_doubt: tuple[list[ClaimRequest], list[RingTicket], Apart | None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._executions: set[asyncio.Task[Any]] = set()
@@ -159,17 +159,16 @@ class Gate:
             return
         if self._in_doubt is not None:
             # Before any other claim: what it was granted holds slots already.
-            requests, tickets = self._in_doubt
+            requests, tickets, apart = self._in_doubt
             self._in_doubt = None
         elif self._wishes:
             apart, most = self._wishes.pop(0)
-            self._begin_claim([ClaimRequest(new_lease_token()) for _ in range(most)], [], apart=apart)
-            return
+            requests, tickets = [ClaimRequest(new_lease_token()) for _ in range(most)], []
         else:
-            tickets = self._next_tickets()
+            tickets, apart = self._next_tickets(), None
             requests = [ClaimRequest(ticket.token, ticket.job_id) for ticket in tickets]
         if requests:
-            self._begin_claim(requests, tickets)
+            self._begin_claim(requests, tickets, apart=apart)
 
     def look_apart(self) -> None:
         """Claim what there is room for in isolated processes; called when there may be some."""
@@ -221,7 +220,7 @@ class Gate:
             claims = await self._writer.claim(requests, terms)
         except LedgerError:
             # Perhaps it was committed: asked again with the same tokens when the ledger is back.
-            self._in_doubt = (requests, tickets)
+            self._in_doubt = (requests, tickets, apart)
             self.is_suspended = True
             claims = []
         except LeaseLost:

@@ -320,6 +320,25 @@ def test_room_for_isolated_jobs_keeps_nobody_else_waiting(ledger, lively, clock)
     asyncio.run(main())
 
 
+def test_a_claim_for_isolated_jobs_in_doubt_takes_no_others(ledger, lively, clock):
+    """It is repeated as what it was: there may be more room apart than there are slots."""
+
+    async def main():
+        room = [(Apart(), 5)]
+        async with bench(ledger, slots=1, clock=clock, isolated=Isolated(wishes=lambda: room)) as b:
+            b.line.before.add("claim")
+            await turns(lambda: b.gate.is_suspended)
+            room.clear()
+            enqueued(ledger, 5)
+            b.line.before.clear()
+            b.gate.resume()
+            clock.advance(1.0)
+            await b.until_started(1)
+            assert 1 == len(b.started)
+
+    asyncio.run(main())
+
+
 def test_isolated_jobs_take_no_slots(ledger, clock):
     """A ring of an isolated task says only that there is one; it is claimed while a process is free."""
 
