@@ -284,9 +284,9 @@ class Ledger:
         """
         return self._maintenance.due_rings(limit=limit, epoch=epoch)
 
-    def ring_soon(self, job_ids: Sequence[JobId]) -> None:
-        """Make the rings of available jobs due now."""
-        self._maintenance.ring_soon(job_ids)
+    def ring_soon(self, job_ids: Sequence[JobId], *, not_by: WorkerId | None = None) -> None:
+        """Make available jobs' rings due now; `not_by`: only what it does not offer, in 1 s, doubling."""
+        self._maintenance.ring_soon(job_ids, not_by=not_by)
 
     def rescue(self, limit: int) -> list[Leftover]:
         """Take back what dead or missing workers hold, and attempts past their end; `why` says which."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, Update
 
-from holdfast.jobs.ids import JobId, LeaseToken
+from holdfast.jobs.ids import JobId, LeaseToken, WorkerId
 from holdfast.jobs.job import Leftover, Ring
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
@@ -56,12 +56,13 @@ class Maintenance:
             for row in moved
         ]
 
-    def ring_soon(self, job_ids: Sequence[JobId]) -> None:
-        """Make rings due now."""
+    def ring_soon(self, job_ids: Sequence[JobId], *, not_by: WorkerId | None = None) -> None:
+        """Make rings due now, or soon where a worker that does not offer the job heard the last one."""
+        statement = maintenance.ring_soon() if not_by is None else maintenance.ring_elsewhere(not_by)
 
         def work(connection: Connection) -> None:
             for chunk in chunked([{"id": job_id} for job_id in sorted(job_ids)], lambda _: 100):
-                self._transactions.run(connection, maintenance.ring_soon(), packed_with_ids(chunk))
+                self._transactions.run(connection, statement, packed_with_ids(chunk))
 
         self._transactions.write(work, doing="make rings due")
 

@@ -16,6 +16,7 @@ from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.holds import Holds
 from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
 from holdfast.workers.tickets import RingTicket, WaitingRings
+from holdfast.workers.unwanted import UnwantedRings
 from holdfast.workers.verdicts import lease_was_lost
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
@@ -74,6 +75,7 @@ class Gate:
         self._apart: set[JobId] = set()
         self._wishes: list[tuple[Apart, int]] = []
         self._waiting = WaitingRings()
+        self._unwanted = UnwantedRings(writer, self._waiting, lambda: terms().worker_id, self._spawn)
         self._claiming: list[ClaimRequest] = []
         self._in_doubt: tuple[list[ClaimRequest], list[RingTicket], Apart | None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -121,6 +123,11 @@ class Gate:
         if self._loop is not None and not self._pump_is_due:
             self._pump_is_due = True
             self._loop.call_soon_threadsafe(self._pump)
+
+    def pass_on(self, job_id: JobId) -> None:
+        """Have a job rung soon elsewhere, whose ring reached a worker that does not offer it; any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._unwanted.pass_on, [job_id])
 
     def close(self) -> None:
         """Claim nothing more; rings that wait go back to the broker. Final."""
@@ -268,6 +275,7 @@ class Gate:
             ticket.ack()
             if ticket.job_id not in granted:
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="not available here"))
+        self._unwanted.pass_on(ticket.job_id for ticket in tickets if ticket.job_id not in granted)
 
     async def _execute(self, attempt: RunningAttempt) -> None:
         try:
@@ -334,18 +342,7 @@ class Gate:
         return self._clock.monotonic() - self._last_ring_at >= QUIET_SECONDS
 
     def _give_up_stale_rings(self) -> None:
-        if stale := self._waiting.take_stale(self._clock.monotonic() - STALE_RING_SECONDS):
-            self._spawn(self._ring_again(stale))
-
-    async def _ring_again(self, stale: list[RingTicket]) -> None:
-        job_ids = [ticket.job_id for ticket in stale]
-        try:
-            await self._writer.call(lambda ledger: ledger.ring_soon(job_ids))
-        except LedgerError:
-            self._waiting.put_back(stale)
-            return
-        for ticket in stale:
-            ticket.ack()
+        self._unwanted.give_up(self._waiting.take_stale(self._clock.monotonic() - STALE_RING_SECONDS))
 
     def _tell_room(self) -> None:
         is_full = self.free <= 0

@@ -65,7 +65,6 @@ class Runtime:
         self._threads = DaemonThreads(config.threads, name="holdfast-handler")
         self._side = DaemonThreads(1, name="holdfast-side")
         self._threaded = threaded_of(outfit.registry, config.threads)
-        self.strays = Strays(outfit.adopter, outfit.events)
         self.gate = Gate(
             slots=config.slots,
             writer=self._writer,
@@ -78,6 +77,7 @@ class Runtime:
             threaded=self._threaded,
             isolated=isolated_of(outfit.registry, outfit.lane.wishes if outfit.lane is not None else None),
         )
+        self.strays = Strays(outfit.adopter, outfit.events, self.gate.pass_on)
         self._executor = self._new_executor(outfit)
         self.loop = LoopThread(
             clock=outfit.clock,

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from holdfast.jobs.errors import BrokerUnavailable, LedgerError
 from holdfast.jobs.events import Events, RingDropped
+from holdfast.jobs.ids import JobId, is_job_id
 from holdfast.jobs.state import QuarantineReason
 from holdfast.tasks.doorbell import ring_of
 from holdfast.workers.intake import Adopter
@@ -25,9 +26,10 @@ _LONGEST_ID: Final = 255
 class Strays:
     """What the consumer does with a message that the gate has no use for."""
 
-    def __init__(self, adopter: Adopter, events: Events) -> None:
-        """Write through this adopter."""
+    def __init__(self, adopter: Adopter, events: Events, pass_on: Callable[[JobId], object]) -> None:
+        """Write through this adopter; `pass_on` is told of jobs that are not offered here."""
         self._adopter = adopter
+        self._pass_on = pass_on
         self._events = events
         self._stop = threading.Event()
         self._threads = DaemonThreads(_THREADS, name="holdfast-strays")
@@ -55,9 +57,11 @@ class Strays:
         if ring_of(message.headers) is None:
             self.adopt(message, reject)
             return
-        job_id = str(message.headers.get("id"))[:_LONGEST_ID]
-        self._events.emit(RingDropped(job_id=job_id, why="not offered here"))
+        job_id = message.headers.get("id")
+        self._events.emit(RingDropped(job_id=str(job_id)[:_LONGEST_ID], why="not offered here"))
         reject()
+        if is_job_id(job_id):
+            self._pass_on(JobId(job_id))
 
     def close(self) -> None:
         """Take no more; what is not written yet stays with the broker."""

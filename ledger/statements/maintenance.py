@@ -103,6 +103,24 @@ def ring_soon() -> Update:
 
 
 @lru_cache(maxsize=64)
+def ring_elsewhere(worker_id: str) -> Update:
+    """Ring a batch earlier that this worker heard and does not offer: 1 s from now, later each time.
+
+    Doubling, as in a fleet that is half replaced every worker of the old half may hear it.
+    """
+    pauses = [(jobs.c.rings == rung, literal(float(2**rung))) for rung in range(MOST_DOUBLINGS)]
+    earlier = now_plus(case(*pauses, else_=literal(float(FIRST_RING_PAUSE_SECONDS))))
+    has_offer = exists().where(
+        offers.c.worker_id == worker_id, offers.c.task == jobs.c.task, offers.c.version == jobs.c.version
+    )
+    return (
+        _of_batch(JobState.AVAILABLE)
+        .values(next_ring_at=earlier)
+        .where(jobs.c.next_ring_at > earlier, ~has_offer)
+    )
+
+
+@lru_cache(maxsize=64)
 def leftover(limit: int) -> Select[*tuple[Any, ...]]:
     """Lock running jobs whose worker is missing or dead, or whose attempt is past its end (B3, B6)."""
     lives = exists().where(workers.c.id == jobs.c.worker_id, workers.c.alive)

@@ -1,5 +1,7 @@
 """Sweeps: levels, bounded, and a bad row stops none of them."""
 
+import math
+
 import pytest
 
 from holdfast.jobs.ids import new_lease_token
@@ -55,6 +57,36 @@ def test_ring_pauses_grow(ledger, by_hand, config):
         with ledger.session() as session:
             pauses.append(_pause_seconds(session, config, job.id))
     assert [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600] == pauses
+
+
+def test_a_job_is_rung_sooner_where_one_heard_it_who_does_not_offer_it(ledger, worker, by_hand, config):
+    """After 1, 2, 4 seconds and so on: half of a fleet may be older than the task."""
+    older = a_worker()
+    ledger.register_worker(older, [an_offer(task="another")])
+    job = a_new_job()
+    ledger.enqueue([job])
+    pauses = []
+    for _ in range(8):
+        ledger.ring_soon([job.id])
+        assert 1 == len(ledger.due_rings(limit=1, epoch="e"))
+        ledger.ring_soon([job.id], not_by=worker.id)
+        assert [] == ledger.due_rings(limit=1, epoch="e")
+        ledger.ring_soon([job.id], not_by=older.id)
+        with ledger.session() as session:
+            pauses.append(_pause_seconds(session, config, job.id, steps_of=2))
+    assert [2, 4, 8, 16, 32, 60, 60, 60] == pauses
+
+
+def test_who_heard_a_ring_in_vain_puts_it_off_for_nobody(ledger, worker, claim, by_hand, config):
+    """A ring that comes soon anyway stays where it is, and one of a job that runs is nobody's business."""
+    older = a_worker()
+    ledger.register_worker(older, [])
+    waits, runs = a_new_job(), a_new_job()
+    ledger.enqueue([waits, runs])
+    claim(runs.id)
+    ledger.ring_soon([waits.id])
+    ledger.ring_soon([waits.id, runs.id], not_by=older.id)
+    assert [waits.id] == [ring.job_id for ring in ledger.due_rings(limit=10, epoch=None)]
 
 
 def test_rescue_of_a_dead_worker(ledger, worker, claim):
@@ -266,7 +298,7 @@ def test_epoch(ledger, by_hand):
     assert ledger.new_epoch(second) not in {first, second}
 
 
-def _pause_seconds(session, config, job_id):
+def _pause_seconds(session, config, job_id, *, steps_of=20):
     if session.get_bind().dialect.name == "postgresql":
         ask = (
             f"SELECT extract(epoch FROM next_ring_at - now()) FROM {config.schema}.jobs WHERE id = '{job_id}'"  # noqa: S608  our own id
@@ -274,4 +306,4 @@ def _pause_seconds(session, config, job_id):
     else:
         ask = f"SELECT (julianday(next_ring_at) - julianday('now')) * 86400 FROM jobs WHERE id = '{job_id}'"  # noqa: S608  our own id
     seconds = float(session.connection().exec_driver_sql(ask).scalar())
-    return round(seconds / 20) * 20
+    return math.ceil(round(seconds, 2) / steps_of) * steps_of  # some of it has passed

@@ -64,8 +64,8 @@ def test_a_rolling_restart_with_a_new_task_loses_and_doubles_nothing(held: Platf
             held.worker(**NEW)
             worker.send_signal(signal.SIGTERM)
             assert 0 == worker.end()
-        # A ring that an old worker had to let go comes again after a minute, where nobody is idle before.
-        until(lambda: held.count(producer.new[:1], JobState.COMPLETED), timeout_seconds=90, what="a new task")
+        # A ring that an old worker had to let go comes again soon, though nobody is idle.
+        until(lambda: held.count(producer.new[:1], JobState.COMPLETED), timeout_seconds=30, what="a new task")
     ids = [*producer.old, *producer.new]
     held.until_all(ids, JobState.COMPLETED, timeout_seconds=90)
     assert {1} == {job.attempt for job in held.jobs(ids)}

@@ -40,6 +40,7 @@ STATEMENTS = {
     "ringing without epoch": maintenance.ringing(None, 1),
     "ring": maintenance.ring("e"),
     "ring soon": maintenance.ring_soon(),
+    "ring elsewhere": maintenance.ring_elsewhere("w"),
     "leftover": maintenance.leftover(1),
     "expired": maintenance.expired(1),
     "expire": maintenance.expire(),

@@ -429,6 +429,39 @@ def test_a_ring_that_waited_for_a_minute_is_given_up(ledger, lively, clock):
     asyncio.run(main())
 
 
+def test_a_ring_for_a_task_of_a_newer_worker_comes_again_soon(ledger, lively):
+    """In the midst of a deploy the ring may have reached the wrong half of the fleet."""
+
+    async def main():
+        async with bench(ledger) as b:
+            (job,) = enqueued(ledger, task="newer")
+            assert 0 == len(ledger.due_rings(limit=10, epoch=None))
+            ledger.ring_soon([job])
+            assert 1 == len(ledger.due_rings(limit=10, epoch=None))
+            b.ring(job)
+            await turns(lambda: b.rings.acked)
+            await turns(lambda: ledger.due_rings(limit=10, epoch=None))
+
+    asyncio.run(main())
+
+
+def test_many_rings_for_nobody_here_are_passed_on_at_once(ledger, lively):
+    """Ten thousand jobs of a newer task cost an older worker a few transactions."""
+
+    async def main():
+        async with bench(ledger) as b:
+            jobs = enqueued(ledger, 500, task="newer")
+            ledger.ring_soon(jobs)
+            assert 500 == len(ledger.due_rings(limit=1000, epoch=None))
+            for job in jobs:
+                b.gate.pass_on(job)
+            told = []
+            await turns(lambda: told.extend(ledger.due_rings(limit=1000, epoch=None)) or len(told) == 500)
+            assert b.line.count("ring_soon") <= 2
+
+    asyncio.run(main())
+
+
 def test_a_stale_ring_is_kept_while_the_ledger_cannot_be_told(ledger, lively, clock):
     """Nothing is acknowledged that the ledger would not ring again."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.jobs.errors import LedgerUnavailable, WorkerNameTaken
 from holdfast.jobs.events import TwinWatched, WorkerDeclaredDead
-from holdfast.jobs.ids import new_worker_id
+from holdfast.jobs.ids import WorkerId, new_worker_id
 from holdfast.jobs.state import JobState
 from holdfast.tasks import Registry
 from holdfast.tests.support.bench import FakeClock, Unsteady, claimed
@@ -52,10 +52,14 @@ class Office:
         """Register."""
         self.registration.enter(self.me)
 
-    def twin(self, birth, name="the-name"):
+    def twin(self, birth, name="the-name", **fields):
         """Let another worker have registered before."""
         row = a_worker(
-            name=name, machine_id=birth.machine_id, pid=birth.pid, started_marker=birth.started_marker
+            name=name,
+            machine_id=birth.machine_id,
+            pid=birth.pid,
+            started_marker=birth.started_marker,
+            **fields,
         )
         self.ledger.register_worker(row, [an_offer()])
         return row.id
@@ -190,7 +194,8 @@ def test_a_younger_twin_is_its_own_business(office):
     class Crowded(Unsteady):
         def register_worker(self, worker, offers):
             register(worker, offers)
-            office.twin(ELSEWHERE)
+            # Where both came within a millisecond, the greater id is the younger.
+            office.twin(ELSEWHERE, id=WorkerId("f" * 32))
 
     office.registration._ledger = office.registration._twins._ledger = Crowded(office.ledger)  # noqa: SLF001 -- a rival at the worst moment
     office.enter()
