@@ -31,6 +31,8 @@ def forwarder(app: Celery, registry: Registry, queue: str) -> Callable[[Any], bo
                     message.body,
                     exchange="",
                     routing_key=queue,
+                    # A broker that lost its data drops what it cannot route, and says nothing.
+                    declare=[app.amqp.queues[queue]],
                     headers=dict(message.headers),
                     content_type=message.content_type,
                     content_encoding=message.content_encoding,

@@ -1,6 +1,7 @@
 """Celery's configuration beside real brokers."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -9,7 +10,9 @@ from kombu import Connection, Consumer, Producer
 from holdfast import celeryconfig
 from holdfast.cli.doctor.broker import look_at_broker
 from holdfast.settings import Settings
+from holdfast.tasks import Registry
 from holdfast.tests.support.waiting import until
+from holdfast.workers.forwarding import forwarder
 
 
 @pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
@@ -27,17 +30,22 @@ def app_for(settings: Settings) -> Celery:
     return app
 
 
-def take(connection: Connection, queue, count: int = 1) -> list[object]:
+def drain(connection: Connection) -> None:
+    """Read what is there, if anything comes."""
+    with suppress(TimeoutError):
+        connection.drain_events(timeout=0.2)
+
+
+def take(connection: Connection, queue, count: int = 1) -> list[Any]:
     """Read so many messages from a queue."""
-    taken: list[object] = []
+    taken: list[Any] = []
 
     def keep(body, message) -> None:
         taken.append(body)
         message.ack()
 
-    def look() -> list[object]:
-        with suppress(TimeoutError):
-            connection.drain_events(timeout=0.2)
+    def look() -> list[Any]:
+        drain(connection)
         return taken[count - 1 :] and taken
 
     with Consumer(connection.channel(), [queue], callbacks=[keep], accept=["json"]):
@@ -81,6 +89,26 @@ def test_a_producer_that_knows_only_celery_reaches_the_intake(broker_url):
             intake = ours.amqp.queues[Settings().names.intake_queue]
             bodies = take(connection, intake, count=3)
     assert [{"a": 1}] * 3 == [body[1] for body in bodies]
+
+
+def test_what_goes_on_to_the_plain_queue_arrives_before_anybody_reads_it(broker_url):
+    """On a broker that lost its data the intake may be back before the plain queue is."""
+    settings = Settings(broker_url=broker_url, namespace="wiped")
+    names = settings.names
+    with app_for(settings) as app, app.connection_for_write() as connection:
+        app.task(name="some.plain.task")(drain)
+        app.send_task("some.plain.task", kwargs={"a": 1}, queue=names.intake_queue)
+        connection.default_channel.queue_delete(names.plain_queue)
+        forward = forwarder(app, Registry(), names.plain_queue)
+        forwarded: list[bool] = []
+
+        def go_on(message: Any) -> None:
+            forwarded.append(forward(message))
+
+        with Consumer(connection.channel(), [app.amqp.queues[names.intake_queue]], on_message=go_on):
+            until(lambda: drain(connection) or forwarded, what="the message at the intake")
+        assert [True] == forwarded
+        assert {"a": 1} == take(connection, app.amqp.queues[names.plain_queue])[0][1]
 
 
 def test_the_doctor_knows_the_broker(broker_url):

@@ -43,11 +43,20 @@ class Stage:
 
     def round_trip(self) -> None:
         """Send a plain Celery message to the intake and wait for its result: every consumer works."""
-        with contextlib.closing(Celery(broker=self.held.broker_url, set_as_current=False)) as celery:
-            # All plain applications of a process share their connections, and wait for ever for a silent one.
-            celery.conf.broker_pool_limit = 0
-            sent = until(lambda: _sent(celery), timeout_seconds=RECOVERY_SECONDS, what="a message to be sent")
+        sent = self.send_plain("plain.multiply", 6, 7)
         assert 42 == self.held.app.AsyncResult(sent).get(timeout=RECOVERY_SECONDS)
+
+    def send_plain(self, task: str, *args: object) -> str:
+        """Send a plain Celery message over a connection of its own; returns the id of its job."""
+        with contextlib.closing(Celery(broker=self.held.broker_url, set_as_current=False)) as celery:
+            # All plain applications of a process share their connections: one that is silent is waited
+            # for without end, and what is sent over one that is gone may be lost.
+            celery.conf.broker_pool_limit = 0
+            return until(
+                lambda: _sent(celery, task, args),
+                timeout_seconds=RECOVERY_SECONDS,
+                what="a message to be sent",
+            )
 
     @contextlib.contextmanager
     def undisturbed(self, count: int = RUNNING) -> Generator[None]:
@@ -87,9 +96,9 @@ class Stage:
         )
 
 
-def _sent(celery: Celery) -> str:
+def _sent(celery: Celery, task: str, args: tuple[object, ...]) -> str:
     with contextlib.suppress(Exception):  # a broker that is not back yet refuses in many ways
-        return str(celery.send_task("plain.multiply", args=(6, 7), retry=False).id)
+        return str(celery.send_task(task, args=args, retry=False).id)
     return ""
 
 

@@ -79,7 +79,7 @@ def test_unacknowledged_messages_end_no_worker_when_the_broker_dies(stage: Stage
     """
     with stage.undisturbed(1):
         name = f"plain{stage.acts}"
-        stage.held.app.send_task("plain.attend", args=(str(stage.held.folder), name), queue="celery")
+        stage.send_plain("plain.attend", str(stage.held.folder), name)
         until(lambda: stage.lines(f"{name}.start"), timeout_seconds=30, what="the plain task to begin")
         lost = stage.worker.log.count("Connection to broker lost")
         with contextlib.closing(sqlite3.connect(stage.database, isolation_level=None)) as rival:
