@@ -6,6 +6,7 @@ processes that play.
 """
 
 import argparse
+import faulthandler
 import multiprocessing
 import os
 import sys
@@ -21,6 +22,7 @@ from holdfast.tests.simulation.patching import apply
 SEEDS: Final = 20_000
 _BATCH: Final = 4
 _TELLS_EVERY: Final = 1000
+_STUCK_SECONDS: Final = 120.0
 
 _played: dict[str, Any] = {}
 
@@ -80,7 +82,12 @@ def _prepare(mutant: str | None) -> None:
 
 
 def _play(seed: int) -> Any:
-    return _played["run"](_played["database"], seed)
+    # Fibers share one thread: a lock of the real world that two of them want holds up all, silently.
+    faulthandler.dump_traceback_later(_STUCK_SECONDS, repeat=True)
+    try:
+        return _played["run"](_played["database"], seed)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _judge_mutant(name: str, failed: Any, played: int) -> int:

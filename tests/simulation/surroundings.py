@@ -30,10 +30,11 @@ from holdfast.workers import threads as threads_module
 from holdfast.workers import writer as writer_module
 from holdfast.workers.census import Birth
 from holdfast.workers.services import service as service_module
+from holdfast.workers.spool import outcomes as outcomes_module
 
 _USE_THREADS = (
-    beat_module, drain_module, loop_module, registration_module, service_module, strays_module,
-    threads_module, writer_module, futures_module,
+    beat_module, drain_module, loop_module, outcomes_module, registration_module, runtime_module,
+    service_module, strays_module, threads_module, writer_module, futures_module,
 )  # fmt: skip
 _USE_CHANCE = (executor_module, gate_module, transaction_module)
 _USE_SECRETS = (ids_module, identity_module)

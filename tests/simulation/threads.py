@@ -57,6 +57,24 @@ class Event:
         return self._is_set or self._condition.wait(timeout) or self._is_set
 
 
+class Lock:
+    """One holder at a time; it may wait for something else meanwhile."""
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._is_held = False
+
+    def __enter__(self) -> bool:
+        while self._is_held:
+            self._condition.wait()
+        self._is_held = True
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+        self._condition.notify()
+
+
 class Thread:
     """A fiber of the process that starts it."""
 
