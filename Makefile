@@ -13,8 +13,8 @@ BIN    := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet install --no-compile
 
 RUN_DEMO  = $(BIN)/holdfast demo $(if $(FOLDER),"$(FOLDER)")
-# Two at a time: most tests wait for servers. A file stays together, so its fixtures are made once.
-RUN_TESTS = $(BIN)/pytest -n 2 --dist loadfile
+# Three at a time: most tests wait for servers. A file stays together, so its fixtures are made once.
+RUN_TESTS = $(BIN)/pytest -n 3 --dist loadfile
 
 # What pip brings for running, and what it brings for testing and checking (a superset).
 RUN_READY := $(VENV)/.ready-to-run

@@ -128,6 +128,7 @@ def test_ctrl_c_stops_the_demo_and_the_next_goes_on(folder):
         assert "holdfast up" in alone.output
 
 
+@pytest.mark.slow
 def test_a_failed_document_is_tried_again_by_the_next_run(folder):
     """What ended without a digest is named, ends the run with 1, and is ordered anew by the next."""
     with CommandLine("up", "--slots", "1", folder=folder) as up:

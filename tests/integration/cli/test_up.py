@@ -158,6 +158,7 @@ def test_a_taken_port_of_flower_starts_nothing(folder):
             assert "HOLDFAST_FLOWER_PORT" in up.output
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_explained(folder):
     """A module that cannot be imported is named with file and line; once mended the worker comes."""
     (folder / "mine.py").write_text("raise RuntimeError('mend me')")

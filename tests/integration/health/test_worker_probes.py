@@ -95,6 +95,7 @@ def test_draining_worker_is_not_ready_and_still_lives(platform):
     assert not beat.exists()
 
 
+@pytest.mark.slow
 def test_broker_that_is_away_kills_no_worker(platform):
     """Without its broker a worker is not ready, and live all the same."""
     _, redis, beat, _ = platform

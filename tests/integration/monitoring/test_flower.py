@@ -236,6 +236,7 @@ def _send_events(app, count):
             events.send("task-received", uuid=f"id-{number}", name="t", args="()", kwargs="{}")
 
 
+@pytest.mark.slow
 def test_port_of_another_program_is_an_error(tmp_path):
     """A taken port ends Flower with an error instead of serving somewhere else."""
     with RedisServer() as redis, socket.create_server(("127.0.0.1", 0)) as taken:

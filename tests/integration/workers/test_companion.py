@@ -79,7 +79,7 @@ def test_a_companion_that_wakes_first_kills_nobody(embedded: Platform):
     assert "worker_stuck" not in worker.log
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.slow)])
 def test_a_death_is_told_at_once_and_by_its_name(embedded: Platform, tmp_path: Path, number: signal.Signals):
     """With a lease of five minutes the jobs of a worker that died run again within seconds."""
     dying = embedded.worker(worker_slots=4, **LONG_LEASE)

@@ -49,9 +49,9 @@ def outcomes(platform: Platform, job_id: str) -> list[str | None]:
     ("task", "how", "seconds"),
     [
         (sample_tasks.killer, "segfault", 0.5),
-        (sample_tasks.killer_on_thread, "abort", 0.5),
+        pytest.param(sample_tasks.killer_on_thread, "abort", 0.5, marks=pytest.mark.slow),
         # The death itself names nobody: only who was on the loop, and who had just begun.
-        (sample_tasks.killer, "exit", 5.5),
+        pytest.param(sample_tasks.killer, "exit", 5.5, marks=pytest.mark.slow),
     ],
 )
 def test_the_killer_alone_is_suspected(embedded: Platform, tmp_path: Path, task, how: str, seconds: float):
@@ -88,6 +88,7 @@ def test_a_kill_from_outside_makes_no_suspects(embedded: Platform, tmp_path: Pat
     assert 0 == embedded.ledger.job(crash.id).crashes
 
 
+@pytest.mark.slow
 def test_isolated_tasks(held: Platform, tmp_path: Path):
     """They run in other processes, with ledger and client; what kills them kills nobody else."""
     worker = held.worker()
