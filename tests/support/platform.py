@@ -64,11 +64,13 @@ class Platform:
         program: str = WORKER_PROGRAM,
         name: str | None = None,
         most_files: int | None = None,
+        control_group: Path | None = None,
         **settings: object,
     ) -> WorkerServer:
         """Start one more worker with these settings.
 
-        `name` is what an operator gives with `-n`, `most_files` how many descriptors it may have.
+        `name` is what an operator gives with `-n`, `most_files` how many descriptors it may have,
+        `control_group` the folder of the kernel's group that it belongs to.
         """
         environment = worker_environment(
             self.folder,
@@ -79,6 +81,7 @@ class Platform:
         )
         worker = WorkerServer(environment, program, name)
         worker.most_files = most_files
+        worker.control_group = control_group
         self.workers.append(worker)
         return worker.start()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ class WorkerServer(Server):
     start_timeout_seconds = 60.0
     most_files: int | None = None
     """How many descriptors it may have; None: as many as we."""
+    control_group: Path | None = None
+    """The kernel's group that it belongs to; None: ours."""
 
     def __init__(
         self, environment: Mapping[str, str], program: str = WORKER_PROGRAM, name: str | None = None
@@ -63,9 +66,10 @@ class WorkerServer(Server):
         worker = [
             sys.executable, "-m", self.program, "-A", "holdfast.workers.app", "worker", "-l", "INFO", *named,
         ]  # fmt: skip
-        if self.most_files is None:
-            return worker
-        return ["/bin/sh", "-c", f'ulimit -n {self.most_files}; exec "$@"', "sh", *worker]
+        first = [f"ulimit -n {self.most_files}"] if self.most_files is not None else []
+        if self.control_group is not None:
+            first.append(f"echo $$ > {shlex.quote(str(self.control_group / 'cgroup.procs'))}")
+        return ["/bin/sh", "-ec", "; ".join([*first, 'exec "$@"']), "sh", *worker] if first else worker
 
     def environment(self) -> Mapping[str, str]:
         """The settings, and nothing of the developer's own."""

@@ -7,37 +7,12 @@ import pytest
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.platform import Platform
+from holdfast.tests.support.supervised import Supervised
 from holdfast.tests.support.waiting import until
-from holdfast.tests.support.worker import WorkerServer
 
 DONE = JobState.COMPLETED
 LONG_LEASE = {"lease_seconds": 300.0, "beat_seconds": 60.0}
 """With these, what is free in time was set free by the companion."""
-
-
-class Supervised:
-    """A worker that is started again when it has died, as any platform does."""
-
-    def __init__(self, platform: Platform, **settings: object) -> None:
-        self._platform = platform
-        self._settings = settings
-        self.current = platform.worker(**settings)
-        self.dead: list[WorkerServer] = []
-
-    def keep_up(self) -> None:
-        """Start it again if it is dead."""
-        if not self.current.is_running:
-            self.dead.append(self.current)
-            self.current = self._platform.worker(**self._settings)
-
-    def until(self, predicate, *, timeout_seconds: float, what: str) -> None:
-        """Keep it up until something is true."""
-
-        def look() -> object:
-            self.keep_up()
-            return predicate()
-
-        until(look, timeout_seconds=timeout_seconds, what=what)
 
 
 def outcomes(platform: Platform, job_id: str) -> list[str | None]:
