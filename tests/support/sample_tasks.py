@@ -59,6 +59,15 @@ async def attend(ctx: TaskContext, folder: str, name: str) -> int:
     return ctx.attempt
 
 
+@task(name="sample.attend_on_thread", retry=QUICK)
+def attend_on_thread(folder: str, name: str) -> None:
+    """Do as `sample.attend` does, on a thread, which nobody can end."""
+    mark(Path(folder), f"{name}.start", str(os.getpid()))
+    while not (Path(folder) / f"{name}.go").exists():
+        time.sleep(0.05)  # noqa: TID251 -- a thread waits as it can
+    mark(Path(folder), f"{name}.end", str(os.getpid()))
+
+
 @task(name="sample.flaky", retry=QUICK)
 async def flaky(ctx: TaskContext, good_attempt: int) -> int:
     """Fail for a transient reason until an attempt."""

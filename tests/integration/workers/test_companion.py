@@ -122,6 +122,30 @@ def test_a_worker_frozen_beyond_its_lease_changes_nothing_when_it_wakes(embedded
     assert "lease_was_lost" in frozen.log
 
 
+@pytest.mark.slow
+def test_a_worker_whose_threads_work_for_nobody_leaves(embedded: Platform, tmp_path: Path):
+    """Its leases were lost while it was frozen: nobody can end the threads, so the process goes."""
+    frozen = embedded.worker(worker_slots=4, worker_threads=2)
+    pid = frozen.worker_pid
+    handles = sample_tasks.attend_on_thread.enqueue_many_sync([(str(tmp_path), name) for name in "ab"])
+    ids = [handle.id for handle in handles]
+    until(lambda: all(started(tmp_path, name) for name in "ab"), what="two busy threads")
+    frozen.pause()
+    heir = embedded.worker(worker_slots=4)
+    until(
+        lambda: all(len(started(tmp_path, name)) == 2 for name in "ab"), timeout_seconds=20, what="the heir"
+    )
+    frozen.resume()
+    assert 0 == frozen.end(30)
+    assert 2 == frozen.log.count("handler_abandoned")
+    for name in "ab":
+        (tmp_path / f"{name}.go").touch()
+    embedded.until_all(ids, DONE)
+    ends = [(tmp_path / f"{name}.end").read_text().split() for name in "ab"]
+    assert [[str(heir.worker_pid)]] * 2 == ends
+    assert pid != heir.worker_pid
+
+
 @pytest.mark.parametrize("program", ["celery", "holdfast.workers.companion"])
 def test_signals_reach_the_worker_through_its_companion(embedded: Platform, tmp_path: Path, program: str):
     """SIGTERM to the process that was started drains the worker, also where that was plain `celery`."""
