@@ -144,12 +144,16 @@ class Scene:
         """Start to count the seconds of recovery."""
         self.fault_ended_at = time.monotonic()
 
-    def until_done(self, timeout_seconds: float) -> None:
-        """Wait until every expected job is completed; who is not after this time is lost."""
+    def until_done(self, timeout_seconds: float, *, is_recovery: bool = True) -> None:
+        """Wait until every expected job is completed; who is not after this time is lost.
+
+        The stop-watch stops here, unless this is about jobs that came when all was well again.
+        """
         engine = create_engine(self.direct_url)
         try:
             until(lambda: self._completed(engine) >= len(self.expected), timeout_seconds=timeout_seconds)
-            self.done_at = time.monotonic()
+            if is_recovery:
+                self.done_at = time.monotonic()
         except AssertionError:
             self.wrong.append(f"not done within {timeout_seconds:g} s")
         finally:

@@ -121,7 +121,7 @@ def f15(scene: Scene) -> None:
     scene.fault_ends()
     scene.until_done(PATIENCE_SECONDS)
     scene.enqueue(tasks.work, [(0.2,)] * 60)
-    scene.until_done(PATIENCE_SECONDS)
+    scene.until_done(PATIENCE_SECONDS, is_recovery=False)
     scene.extra["worker_restarts"] = scene.fleet.restarts
 
 
