@@ -1,6 +1,7 @@
 """The event loop of a worker, on a thread of its own, and the watch over it."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from holdfast.jobs.events import Events, LoopBlocked, ServiceFailed
 T = TypeVar("T")
 TICK_SECONDS: Final = 0.25
 _LONGEST_ERROR: Final = 500
+_START_OF_THREAD: Final = threading.Thread.start.__code__
 BLOCKED_SECONDS: Final = 1.0
 """A loop that did not turn for so long is reported, with the job that ran on it."""
 
@@ -70,6 +72,17 @@ class LoopThread:
     def tick_age_seconds(self) -> float:
         """Tell how long ago the loop turned."""
         return self._clock.monotonic() - self.ticked_at
+
+    @property
+    def waits_for_a_thread(self) -> bool:
+        """Tell whether the loop stands still in the start of a thread. Any thread may ask.
+
+        Python waits without end for a thread that found no memory for its first steps.
+        """
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 -- documented, for debuggers
+        while frame is not None and frame.f_code is not _START_OF_THREAD:
+            frame = frame.f_back
+        return frame is not None
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)

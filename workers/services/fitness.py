@@ -1,5 +1,6 @@
 """The watch over our own fitness: reads the process, and does what the verdict says."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -17,6 +18,8 @@ from holdfast.workers.gate import Gate
 from holdfast.workers.loop import LoopThread
 
 LOOK_SECONDS: Final = 1.0
+UNBORN_LOOKS: Final = 3
+"""A loop that stood still in the start of one thread at so many looks will not come back."""
 _MOST_SPARED: Final = 64
 _MB: Final = 1_000_000
 
@@ -37,6 +40,10 @@ class Patient(Protocol):
         """Hand back and leave."""
         ...
 
+    def begin_drain(self) -> None:
+        """Claim nothing more, and let nobody be accused of our end."""
+        ...
+
 
 class FitnessWatch:
     """Looks every second, on a thread of its own that was there before anything was short."""
@@ -53,8 +60,9 @@ class FitnessWatch:
         events: Events,
         clock: Clock,
         free_files: Callable[[], int] | None = None,
+        end: Callable[[int], object] = os._exit,
     ) -> None:
-        """Watch this worker."""
+        """Watch this worker; `end` ends the process at once."""
         self._worker = worker
         self._events = events
         self._clock = clock
@@ -64,9 +72,14 @@ class FitnessWatch:
             FitnessLimits(least_free_files(), memory_limit_mb, suspended_seconds=unsure_limit_seconds)
         )
         self._was = Verdict.FIT
+        self._end = end
+        self._unborn = 0
 
     def run_once(self) -> bool:
         """Look once."""
+        if self._is_hopeless():
+            self._give_up()
+            return False
         if self._was is Verdict.LEAVE or self._worker.is_draining:
             return False
         verdict = self._fitness.judge(self._read(), self._clock.monotonic())
@@ -74,6 +87,21 @@ class FitnessWatch:
             self._was = verdict
             self._carry_out(verdict)
         return False
+
+    def _is_hopeless(self) -> bool:
+        loop = self._worker.loop
+        stands = loop.tick_age_seconds >= LOOK_SECONDS and loop.waits_for_a_thread
+        self._unborn = self._unborn + 1 if stands else 0
+        return self._unborn >= UNBORN_LOOKS
+
+    def _give_up(self) -> None:
+        # Nothing can be handed back: a transaction of the loop may hold the only write lock there is.
+        with contextlib.suppress(Exception):
+            self._worker.begin_drain()
+            self._events.emit(
+                WorkerUnfit(self._worker.worker_id, why="no memory to start a thread", leaves=True)
+            )
+        self._end(UNFIT)
 
     def _carry_out(self, verdict: Verdict) -> None:
         self._worker.loop.call(

@@ -111,3 +111,19 @@ def test_a_loop_that_never_ran_is_closed_by_its_stop(events):
     made = LoopThread(clock=SystemClock(), events=events, task_of=str)
     made.stop(1.0)
     assert made.loop.is_closed()
+
+
+def test_a_loop_that_waits_for_a_thread_which_never_begins_is_known(thread, monkeypatch):
+    """As where the new thread found no memory: the standard start waits for it without end."""
+    born = threading.Event()
+
+    class Unborn(threading.Thread):
+        def _bootstrap(self):
+            born.wait(5)
+            super()._bootstrap()
+
+    assert not thread.waits_for_a_thread
+    thread.call(Unborn(target=bool, daemon=True).start)
+    until(lambda: thread.waits_for_a_thread, what="the start of the thread")
+    born.set()
+    until(lambda: not thread.waits_for_a_thread, what="its first step")
