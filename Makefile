@@ -12,6 +12,9 @@ BIN    := $(VENV)/bin
 # Python compiles what it imports; compiling everything at once would double the time of the set-up.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet install --no-compile
 
+# Workers are started by the hundred; one that may not keep what it compiled takes twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 RUN_DEMO  = $(BIN)/holdfast demo $(if $(FOLDER),"$(FOLDER)")
 # Three at a time: most tests wait for servers. A file stays together, so its fixtures are made once.
 RUN_TESTS = $(BIN)/pytest -n 3 --dist loadfile

@@ -1,7 +1,5 @@
 """From the settings to a connected client: what every command that asks something begins with."""
 
-import os
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from holdfast import producer
 from holdfast.ledger import Ledger, connect
 from holdfast.settings import Settings
 from holdfast.tasks.client import Client
-from holdfast.tasks.modules import load_modules
+from holdfast.tasks.modules import load_modules, see_working_directory
 
 SHIPPED_TASKS: Final = "holdfast.tasks.agents"
 _NAME: Final = "holdfast-cli"
@@ -56,10 +54,3 @@ def load_tasks(settings: Settings) -> None:
     """
     see_working_directory()
     load_modules([SHIPPED_TASKS, *settings.task_modules])
-
-
-def see_working_directory() -> None:
-    """Let modules of the working directory be imported, as Celery does for workers."""
-    folder = os.getcwd()  # noqa: PTH109 -- sys.path holds texts
-    if folder not in sys.path:
-        sys.path.insert(0, folder)

@@ -1,6 +1,8 @@
 """Load the modules in which users keep their tasks."""
 
 import importlib
+import os
+import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -23,6 +25,17 @@ def load_modules(names: Sequence[str], *, with_entry_points: bool = True) -> lis
     """
     announced = [point.module for point in entry_points(group=ENTRY_POINT_GROUP)] if with_entry_points else []
     return [_load(name) for name in dict.fromkeys([*names, *announced])]
+
+
+def see_working_directory() -> None:
+    """Let modules of the working directory be imported, for as long as this process lives.
+
+    Celery shows it to what a worker imports at its start, and takes it away again: a handler that
+    imports later, and the processes of isolated jobs, would not find what stands beside the task.
+    """
+    folder = os.getcwd()  # noqa: PTH109 -- sys.path holds texts
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
 
 
 def _load(name: str) -> ModuleType:

@@ -27,7 +27,7 @@ from holdfast.settings import Settings
 from holdfast.tasks import agents, ambient, health, results
 from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell
-from holdfast.tasks.modules import load_modules
+from holdfast.tasks.modules import load_modules, see_working_directory
 from holdfast.tasks.registry import Registry, registry
 from holdfast.workers.amqp_properties import guard_properties
 from holdfast.workers.census import birth_of_self
@@ -40,6 +40,7 @@ from holdfast.workers.decompression import bound_decompression
 from holdfast.workers.forwarding import forwarder
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.isolated.lane import Lane
+from holdfast.workers.kept import said_of
 from holdfast.workers.leaving import leave_for_certain
 from holdfast.workers.node import HoldfastWorker
 from holdfast.workers.outfit import Outfit
@@ -121,6 +122,7 @@ def make_worker_app(settings: Settings) -> HoldfastApp:
 
 
 def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
+    see_working_directory()
     settings, events = app.settings, app.events_bus
     ledger, names = app.ledger, app.settings.names
     clock = SystemClock()
@@ -167,7 +169,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
     bound_decompression(settings.message_largest_bytes)
     GuardedChannel.largest_bytes = settings.message_largest_bytes
     GuardedChannel.on_unreadable = lambda queue, raw, error: runtime.strays.put_bytes_aside(
-        queue, raw, repr(error)[:_LONGEST_ERROR]
+        queue, raw, said_of(error)[:_LONGEST_ERROR]
     )
     return runtime
 

@@ -13,7 +13,7 @@ from celery.worker.state import maybe_shutdown
 from kombu.common import ignore_errors
 
 from holdfast.jobs.state import QuarantineReason
-from holdfast.workers.kept import check_size
+from holdfast.workers.kept import check_size, said_of
 from holdfast.workers.plain_queues import PlainQueues
 from holdfast.workers.redis_channel import GuardedChannel, RingQoS
 from holdfast.workers.task_headers import check_headers
@@ -100,7 +100,7 @@ class HoldfastConsumer(Consumer):
             except self.connection_errors:
                 raise
             except Exception as error:  # noqa: BLE001 -- a message may be wrong in more ways than anyone can list
-                self._put_aside(message, QuarantineReason.UNDECODABLE, repr(error))
+                self._put_aside(message, QuarantineReason.UNDECODABLE, said_of(error))
 
         return take_guarded
 

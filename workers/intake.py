@@ -30,7 +30,7 @@ from holdfast.ledger import Ledger
 from holdfast.tasks.doorbell import Doorbell, ring_of
 from holdfast.tasks.registry import Registry
 from holdfast.workers.adoption import Adoptable, ForeignMessage, Refused, read
-from holdfast.workers.kept import LARGEST_MESSAGE_BYTES, Kept, check_size, kept_of
+from holdfast.workers.kept import LARGEST_MESSAGE_BYTES, Kept, check_size, kept_of, said_of
 
 _LONGEST_PAUSE: Final = 2.0
 _FIRST_PAUSE: Final = 0.1
@@ -76,7 +76,7 @@ class Adopter:
         except (LedgerUnavailable, BrokerUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 -- a message that is kept for no good reason comes again for ever
-            self.put_aside(queue, QuarantineReason.UNDECODABLE, repr(error), kept_of(message))
+            self.put_aside(queue, QuarantineReason.UNDECODABLE, said_of(error), kept_of(message))
 
     def _take(self, queue: str, message: Any) -> None:
         if ring_of(message.headers) is not None:
@@ -188,7 +188,7 @@ class Intake:
     def _take_undecodable(self, message: Any, error: BaseException) -> None:
         undecodable, kept = QuarantineReason.UNDECODABLE, kept_of(message)
         self._settle(
-            message, partial(self._adopter.put_aside, self._queue.name, undecodable, repr(error), kept)
+            message, partial(self._adopter.put_aside, self._queue.name, undecodable, said_of(error), kept)
         )
 
     def _settle(self, message: Any, write: Callable[[], None]) -> None:

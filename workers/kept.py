@@ -19,6 +19,21 @@ _PROPERTIES: Final = (
 )  # fmt: skip
 
 
+def said_of(error: BaseException) -> str:
+    """Say what is wrong with a message without quoting its bytes, which may be private."""
+    if isinstance(error, UnicodeError):
+        # Its repr shows all that it could not read, its text one byte and the place.
+        return f"{type(error).__name__}: {error}"
+    parts = (_part(argument) for argument in error.args)
+    return f"{type(error).__name__}: {', '.join(parts)}"
+
+
+def _part(argument: object) -> str:
+    if isinstance(argument, BaseException):
+        return said_of(argument)
+    return f"{len(argument)} bytes" if isinstance(argument, bytes) else str(argument)
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A message's bytes, and its envelope as JSON; None if the bytes were no message."""

@@ -142,6 +142,8 @@ def _info(client: redis.Redis) -> Mapping[str, str]:
 
 def _config(client: redis.Redis) -> Mapping[str, str] | None:
     try:
-        return cast("Mapping[str, str]", client.config_get("maxmemory-policy", "appendonly"))
+        # One by one: several at once need Redis 7.
+        answers = [client.config_get(name) for name in ("maxmemory-policy", "appendonly")]
     except redis.ResponseError:  # the user may not ask
         return None
+    return {name: text for answer in answers for name, text in cast("dict[str, str]", answer).items()}

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from holdfast.cli.connection import see_working_directory
 from holdfast.cli.doctor.verdict import Verdict, failure, fine, note
 from holdfast.jobs.errors import SettingsError
 from holdfast.settings import Settings
-from holdfast.tasks.modules import load_modules
+from holdfast.tasks.modules import load_modules, see_working_directory
 
 
 def look_at_modules(settings: Settings) -> Iterator[Verdict]:

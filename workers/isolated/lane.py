@@ -151,7 +151,7 @@ class Lane:
         except NurseryFailed as error:
             self._rests_until = self._monotonic() + REST_SECONDS
             self._events.emit(ServiceFailed(service="isolation", error=str(error)))
-            self._lose_all(cell, str(error))
+            self._end_all(cell, lambda: HandedBack("isolation does not start"))
             return
         child.send({"run": wire.claim_as_json(member.attempt.claim)})
         member.attempt.watch(lambda: self._interrupt(cell, child, member))
@@ -223,13 +223,13 @@ class Lane:
         if cell.child is not None and cell.child.done():
             self._nursery.kill(cell.child.result())
         else:
-            self._lose_all(cell, "its process did not start in time")
+            self._end_all(cell, lambda: _lost("its process did not start in time"))
 
-    def _lose_all(self, cell: _Cell, why: str) -> None:
+    def _end_all(self, cell: _Cell, verdict: Callable[[], Verdict]) -> None:
         cell.is_closing = True
         for member in cell.members.values():
             if not member.verdict.done():
-                member.verdict.set_result(_lost(why))
+                member.verdict.set_result(verdict())
         self._forget(cell)
 
     def _close(self, cell: _Cell) -> None:

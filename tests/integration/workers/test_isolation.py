@@ -9,6 +9,7 @@ from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.platform import Platform
 from holdfast.tests.support.supervised import Supervised
 from holdfast.tests.support.waiting import until
+from holdfast.tests.support.worker import WorkerServer, worker_environment
 
 DONE = JobState.COMPLETED
 LONG_LEASE = {"lease_seconds": 300.0, "beat_seconds": 60.0}
@@ -83,6 +84,37 @@ def test_isolated_tasks(held: Platform, tmp_path: Path):
     assert worker.is_running
     assert "isolated_process_died" in worker.log
     assert "hello" == sample_tasks.echo.enqueue_sync("hello").result_sync(timeout_seconds=10)
+
+
+LONELY = """
+from holdfast import task
+
+@task(name="lonely.alone", isolated=True)
+def alone(number: int) -> int:
+    import beside
+    return beside.twice(number)
+
+@task(name="lonely.among_others")
+async def among_others(number: int) -> int:
+    import beside
+    return beside.twice(number)
+"""
+
+
+def test_what_stands_in_the_working_directory_is_found_everywhere(embedded: Platform):
+    """As by the first reader of the README: no PYTHONPATH, the tasks in a file of the folder."""
+    urls = {"broker_url": embedded.broker_url, "database_url": embedded.database_url}
+    environment = worker_environment(embedded.folder, **urls, task_modules="lonely")
+    # As `holdfast worker` starts it: the interpreter itself does not look into the folder.
+    worker = WorkerServer({**environment, "PYTHONSAFEPATH": "1"})
+    (worker.folder / "lonely.py").write_text(LONELY, encoding="utf-8")
+    (worker.folder / "beside.py").write_text("def twice(number): return 2 * number\n", encoding="utf-8")
+    with worker:
+        sent = [
+            embedded.app.send_task(name, kwargs={"number": 21})
+            for name in ("lonely.among_others", "lonely.alone")
+        ]
+        assert [42, 42] == [result.get(timeout=30) for result in sent]
 
 
 def test_a_drain_reaches_isolated_jobs(embedded: Platform, tmp_path: Path):

@@ -5,8 +5,9 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from kombu.exceptions import DecodeError
 
-from holdfast.workers.kept import Envelope, envelope_from, kept_of, raw_of
+from holdfast.workers.kept import Envelope, envelope_from, kept_of, raw_of, said_of
 
 
 def a_message(**parts):
@@ -90,3 +91,22 @@ def test_an_envelope_that_is_none(text):
 def test_the_raw_bytes_of_any_body(body, raw):
     """As they came, where they came as bytes."""
     assert raw == raw_of(SimpleNamespace(body=body))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda error: error,
+        DecodeError,
+        lambda error: ValueError("bad", error),
+        lambda error: ValueError(error.object),
+    ],
+)
+def test_what_is_wrong_is_said_without_the_bytes(wrap):
+    """Only who asks for the raw message sees what is in it; type, place and reason are for everyone."""
+    with pytest.raises(UnicodeDecodeError) as caught:
+        b'\xff{"card": "4111-1111"}'.decode()
+    said = said_of(wrap(caught.value))
+    assert "4111" not in said
+    assert type(wrap(caught.value)).__name__ in said
+    assert "position 0" in said or "22 bytes" in said

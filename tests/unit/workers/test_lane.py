@@ -13,7 +13,7 @@ from holdfast.workers.companion.memory import OutOfMemoryCount
 from holdfast.workers.executor import Stopped
 from holdfast.workers.isolated.lane import Lane
 from holdfast.workers.isolated.nursery import NurseryFailed
-from holdfast.workers.verdicts import Verdict
+from holdfast.workers.verdicts import HandedBack, Verdict
 
 
 class NoNursery:
@@ -89,14 +89,12 @@ def test_who_waits_for_room_hears_an_interrupt(events):
 
 
 def test_a_nursery_that_fails_costs_no_attempt_and_is_left_in_peace(events):
-    """The job is lost, not crashed; nothing more is claimed for a while."""
+    """The job goes back, not crashed and not lost; nothing more is claimed for a while."""
 
     async def main():
         lane = a_lane(events, fails=True)
         _, running = begin(lane, 1)
-        crashed = await asyncio.wait_for(running, 5.0)
-        assert (None, False) == (crashed.cohort, crashed.is_alone)
-        assert "no module" in crashed.failure.message
+        assert HandedBack("isolation does not start") == await asyncio.wait_for(running, 5.0)
         await turns(lambda: lane.wishes() == [])
 
     asyncio.run(main())
