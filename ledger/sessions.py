@@ -78,7 +78,8 @@ class Sessions:
 
 def _guard(session: Session, before_commit: Guard) -> None:
     def ask(session: Session) -> None:
-        del session
-        before_commit()
+        # The event comes for a savepoint, too, which commits nothing.
+        if not session.in_nested_transaction():
+            before_commit()
 
     event.listen(session, "before_commit", ask)

@@ -32,7 +32,7 @@ from holdfast.tasks.context import ContextPort, TaskContext
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
-from holdfast.workers.fitness import MOST_GIVEN_BACK, is_want
+from holdfast.workers.fitness import MOST_BELIEVED, MOST_GIVEN_BACK, is_want
 from holdfast.workers.limits import DEFAULT_LIMITS, Limits
 from holdfast.workers.marks import Marks, NoMarks
 from holdfast.workers.threads import DaemonThreads
@@ -216,9 +216,8 @@ class Executor:
             return await self._run_apart(self._isolation, attempt, spec)
         try:
             arguments = spec.signature.load(job.arguments)
-        except MemoryError:
-            self._on_want()
-            return HandedBack("starved")
+        except MemoryError as error:
+            return self._starved(attempt) or self._judge_error(attempt, spec, error)
         except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too
             return Quarantine(QuarantineReason.INVALID_PAYLOAD, Failure.of(error))
         try:
@@ -323,10 +322,8 @@ class Executor:
             return Lost()
         if isinstance(error, _HandlerExit) and error.__cause__ is not None:
             error = error.__cause__
-        if why is None and is_want(error):
-            self._on_want()
-            if attempt.claim.job.claims - attempt.lease.attempt < MOST_GIVEN_BACK:
-                return HandedBack("starved")
+        if why is None and is_want(error) and (starved := self._starved(attempt)) is not None:
+            return starved
         # A thread cannot be interrupted: what its handler raised is the handler's own.
         is_own = not spec.is_async and not isinstance(error, asyncio.CancelledError)
         if why is not None and not is_own and not isinstance(error, Signal):
@@ -341,6 +338,14 @@ class Executor:
         except Exception as fault:  # noqa: BLE001 -- its own text may be what fails
             failure = Failure(type=type(error).__qualname__, message=f"cannot be described: {fault!r}")
             return Quarantine(QuarantineReason.PERMANENT, failure)
+
+    def _starved(self, attempt: RunningAttempt) -> HandedBack | None:
+        given_back = attempt.claim.job.claims - attempt.lease.attempt
+        if given_back >= MOST_GIVEN_BACK:
+            return None
+        if given_back < MOST_BELIEVED:
+            self._on_want()
+        return HandedBack("starved")
 
     async def _settle(self, attempt: RunningAttempt, verdict: Verdict) -> Settled | None:
         lease = attempt.lease

@@ -24,6 +24,8 @@ MOST_RESTS: Final = 3
 """It leaves when it had to rest so often within a minute, though nothing that we can measure is short."""
 MOST_GIVEN_BACK: Final = 10
 """An attempt that found something short is given back so often; then it counts: the job may be to blame."""
+MOST_BELIEVED: Final = 2
+"""So often a job makes its worker rest, less than makes one leave: alone, it is the one to blame."""
 _LONGEST_CHAIN: Final = 10
 _WANTS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 

@@ -18,6 +18,7 @@ from holdfast.workers.companion.beat import CompanionBeat
 from holdfast.workers.config import WorkerConfig
 from holdfast.workers.drain import CLEAN_UP_SECONDS, Drain
 from holdfast.workers.executor import Executor
+from holdfast.workers.fitness import UNFIT
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
 from holdfast.workers.leases import LeaseKeeper
@@ -132,9 +133,10 @@ class Runtime:
 
     def leave_by_itself(self, exit_code: int) -> None:
         """Leave as if asked by SIGTERM; on the loop or a service's thread."""
-        self.exit_code = exit_code
+        # Who was asked to leave, and is on the way, does so with 0.
+        self.exit_code = self.exit_code if self.is_draining else exit_code
         self.begin_drain()
-        self._outfit.ask_to_stop(exit_code)
+        self._outfit.ask_to_stop(self.exit_code)
 
     def stop(self) -> None:
         """Let short work end within the grace, hand the rest back with its attempt, and leave."""
@@ -249,7 +251,7 @@ class Runtime:
         if self._outfit.lane is not None:
             self._outfit.lane.on_room = self.gate.look_apart
         self.gate.start(loop)
-        leave = partial(self.leave_by_itself, self.exit_code)
+        leave = partial(self.leave_by_itself, UNFIT)
         abandoned = AbandonedThreads(self.gate, self._threaded, events=self.events, leave=leave)
         self._abandoned = loop.create_task(abandoned.run(), name="abandoned threads")
         self._start_keeper()
@@ -348,7 +350,7 @@ class Runtime:
     async def _leave_when_empty(self) -> None:
         await self.gate.settle_down(None)
         if self.gate.holds.remnants:
-            self.leave_by_itself(self.exit_code)
+            self.leave_by_itself(UNFIT)
 
     def _cancel(self, job_id: JobId) -> None:
         try:

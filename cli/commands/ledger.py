@@ -24,14 +24,17 @@ def promoted(
     *,
     hold: Annotated[
         bool,
-        typer.Option("--hold", help="Pause every queue first: no job begins until `holdfast queue resume`."),
+        typer.Option(
+            "--hold",
+            help="First pause each queue that has unfinished jobs or readers, until `holdfast queue resume`.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Say that the database may have forgotten commits: after a failover, a restore, a moved file.
 
     Fences of later claims are higher than all earlier ones, also those that were forgotten. Run it
-    once, before the workers start. Exit code 0: done, 2: error.
+    once; after a restore, before the workers start. Exit code 0: done, 2: error.
     """
     settings = load()
     require_ledger(settings)
@@ -52,8 +55,9 @@ def promoted(
 
 
 def _hold(opened: Ledger, read_here: tuple[str, ...]) -> dict[str, int]:
-    """Pause the queues that hold unfinished jobs or that this configuration reads; return what they hold."""
-    held = dict.fromkeys(read_here, 0)
+    """Pause the queues that hold unfinished jobs or that anybody reads or read; return what they hold."""
+    read_ever = [queue for worker in opened.workers(alive_only=False) for queue in worker.queues]
+    held = dict.fromkeys([*read_here, *read_ever], 0)
     for count in opened.counts():
         if count.state not in FINAL_STATES:
             held[count.queue] = held.get(count.queue, 0) + count.count

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from celery import shared_task
@@ -66,6 +67,14 @@ def attend_on_thread(folder: str, name: str) -> None:
     while not (Path(folder) / f"{name}.go").exists():
         time.sleep(0.05)  # noqa: TID251 -- a thread waits as it can
     mark(Path(folder), f"{name}.end", str(os.getpid()))
+
+
+@task(name="sample.leave_thread", isolated=True)
+async def leave_thread(seconds: float) -> str:
+    """End while a thread of its own goes on, as one does that waited long enough for a call."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.to_thread(time.sleep, seconds), 0.1)  # noqa: TID251 -- the thread that is left
+    return "left"
 
 
 @task(name="sample.flaky", retry=QUICK)

@@ -28,8 +28,10 @@ from holdfast.workers.verdicts import HandedBack, Lost, Verdict
 
 KILL_AFTER_SECONDS: Final = 2.0
 """How long after its hard limit an attempt has to end by itself."""
-PATIENCE_SECONDS: Final = {Interrupt.LEASE_LOST: 1.0, Interrupt.DRAIN: 4.0}
+PATIENCE_SECONDS: Final = {Interrupt.LEASE_LOST: 1.0, Interrupt.DRAIN: 4.0, Interrupt.CANCEL: 5.0}
 """How long a handler may take to end after such an interrupt, before its process is killed."""
+DISMISS_SECONDS: Final = 5.0
+"""How long a process may take to end that nobody needs any more: a handler may have left a thread in it."""
 REST_SECONDS: Final = 30.0
 """How long nothing is claimed after the nursery process failed."""
 
@@ -140,7 +142,7 @@ class Lane:
         self._tasks.add(watch)
         watch.add_done_callback(self._tasks.discard)
         if cell.is_closing:
-            child.hang_up()
+            self._dismiss(child)
         return child
 
     async def _begin(self, cell: _Cell, member: _Member) -> None:
@@ -213,9 +215,13 @@ class Lane:
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS[why], self._lose_patience, cell, member)
 
     def _lose_patience(self, cell: _Cell, member: _Member) -> None:
-        others = [one for one in cell.members.values() if one.attempt.interrupted is None]
-        if not member.verdict.done() and not others:
+        if member.verdict.done():
+            return
+        if all(one.attempt.interrupted is not None for one in cell.members.values()):
             self._blame(cell, member)
+        else:
+            # A kill would cost the others in the process their attempt.
+            asyncio.get_running_loop().call_later(DISMISS_SECONDS, self._lose_patience, cell, member)
 
     def _blame(self, cell: _Cell, member: _Member) -> None:
         member.is_to_blame = True
@@ -234,8 +240,17 @@ class Lane:
 
     def _close(self, cell: _Cell) -> None:
         cell.is_closing = True
-        if cell.child is not None and cell.child.done() and cell.child.exception() is None:
-            cell.child.result().hang_up()
+        if cell.child is None or not cell.child.done():
+            return
+        if cell.child.cancelled() or cell.child.exception() is not None:
+            # There is no process whose death would free the place.
+            self._forget(cell)
+        else:
+            self._dismiss(cell.child.result())
+
+    def _dismiss(self, child: Child) -> None:
+        child.hang_up()
+        asyncio.get_running_loop().call_later(DISMISS_SECONDS, self._nursery.kill, child)
 
     def _forget(self, cell: _Cell) -> None:
         self._cells.discard(cell)

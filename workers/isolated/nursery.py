@@ -88,18 +88,30 @@ class Nursery:
         control = await self._started()
         self._number += 1
         child = self._children[self._number] = Child(self._number)
+        try:
+            await self._bear(control, child, hear, memory_mb)
+        except OSError as error:
+            self._children.pop(child.number, None)
+            raise NurseryFailed(f"no process could be made: {error}") from error
+        return child
+
+    async def _bear(
+        self,
+        control: socket.socket,
+        child: Child,
+        hear: Callable[[wire.Message], None],
+        memory_mb: int | None,
+    ) -> None:
         ours, theirs = socket.socketpair()
         try:
-            request = json.dumps({"child": child.number, "memory_mb": memory_mb}).encode()
-            socket.send_fds(control, [request], [theirs.fileno()])
-        except OSError as error:
+            with theirs:
+                request = json.dumps({"child": child.number, "memory_mb": memory_mb}).encode()
+                socket.send_fds(control, [request], [theirs.fileno()])
+            await child.connect(ours, hear)
+        except OSError:
+            # A child that was made all the same hears nobody, and ends.
             ours.close()
-            del self._children[child.number]
-            raise NurseryFailed(f"the nursery process is gone: {error}") from error
-        finally:
-            theirs.close()
-        await child.connect(ours, hear)
-        return child
+            raise
 
     def kill(self, child: Child) -> None:
         """End a child at once, whatever it does."""
@@ -129,7 +141,10 @@ class Nursery:
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise NurseryFailed(f"the nursery process could not be started: {error}") from error
         ours.settimeout(0)
         command = [sys.executable, "-P", "-m", _PROGRAM, str(theirs.fileno())]
         try:

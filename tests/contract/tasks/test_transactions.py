@@ -174,6 +174,34 @@ def test_a_commit_of_the_handlers_own_is_refused(ctx, ledger, claim):
     assert 0 == words(ledger)
 
 
+def test_a_savepoint_is_the_handlers_own(ctx, ledger, claim):
+    """What fails in it is rolled back alone; a commit inside of it is refused as anywhere else."""
+
+    async def with_savepoints():
+        try:
+            async with ctx.transaction() as session:
+                async with session.begin_nested():
+                    await session.execute(INSERT)
+                with contextlib.suppress(ZeroDivisionError):
+                    async with session.begin_nested():
+                        await session.execute(INSERT)
+                        raise ZeroDivisionError
+        finally:
+            await ledger.close_async()
+
+    asyncio.run(with_savepoints())
+    assert 1 == words(ledger)
+
+    def commit_in_a_savepoint(session):
+        session.begin_nested()
+        session.execute(INSERT)
+        session.commit()
+
+    with pytest.raises(InvalidOption, match="Leave the block"):
+        write_sync(ctx, ledger, inside=commit_in_a_savepoint)
+    assert 1 == words(ledger)
+
+
 def test_an_outage_in_a_transaction_is_an_outage(ctx, ledger, transact):
     """A database that goes away is LedgerUnavailable, and transient; a wrong statement is the caller's."""
 

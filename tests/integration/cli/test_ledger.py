@@ -46,11 +46,14 @@ def claims(ledger: Ledger, *queues: str) -> list:
 
 
 def test_a_restored_ledger_begins_nothing_until_it_is_let(config: LedgerConfig, run):
-    """With --hold every queue that holds jobs is paused, also those that this configuration does not read."""
+    """With --hold each queue is paused that holds jobs, or that this configuration or a dead worker read."""
     with_jobs = connect(config)
+    gone = a_worker(queues=("mail",))
+    with_jobs.register_worker(gone, [an_offer()])
+    with_jobs.retire_worker(gone.id)
     with_jobs.enqueue([a_new_job(queue="default"), a_new_job(queue="slow"), a_new_job(queue="slow")])
     code, said = run("--hold", "--json")
-    assert (0, {"incarnation": 2, "held": {"default": 1, "slow": 2}}) == (code, json.loads(said))
+    assert (0, {"incarnation": 2, "held": {"default": 1, "mail": 0, "slow": 2}}) == (code, json.loads(said))
     assert [] == claims(with_jobs, "default", "slow")
     with_jobs.resume_queue("slow")
     assert 2 == len(claims(with_jobs, "default", "slow"))

@@ -12,6 +12,7 @@ from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.platform import Platform
 from holdfast.tests.support.waiting import until
 from holdfast.tests.support.worker import WorkerServer
+from holdfast.workers.fitness import UNFIT
 
 DONE = JobState.COMPLETED
 LONG_LEASE = {"lease_seconds": 300.0, "beat_seconds": 60.0}
@@ -136,7 +137,7 @@ def test_a_worker_whose_threads_work_for_nobody_leaves(embedded: Platform, tmp_p
         lambda: all(len(started(tmp_path, name)) == 2 for name in "ab"), timeout_seconds=20, what="the heir"
     )
     frozen.resume()
-    assert 0 == frozen.end(30)
+    assert UNFIT == frozen.end(30)
     assert 2 == frozen.log.count("handler_abandoned")
     for name in "ab":
         (tmp_path / f"{name}.go").touch()

@@ -86,6 +86,24 @@ def test_isolated_tasks(held: Platform, tmp_path: Path):
     assert "hello" == sample_tasks.echo.enqueue_sync("hello").result_sync(timeout_seconds=10)
 
 
+@pytest.mark.slow
+def test_what_an_isolated_handler_leaves_behind_keeps_nobodys_place(embedded: Platform, tmp_path: Path):
+    """A thread that goes on, in the only process that there may be: the next isolated job runs."""
+    embedded.worker(worker_isolated_processes=1)
+    assert "left" == sample_tasks.leave_thread.enqueue_sync(600.0).result_sync(timeout_seconds=30)
+    assert sample_tasks.apart.enqueue_sync(str(tmp_path)).result_sync(timeout_seconds=30)
+
+
+@pytest.mark.slow
+def test_a_cancel_ends_an_isolated_handler_that_hears_nothing(embedded: Platform, tmp_path: Path):
+    """Its process is killed: a `def` handler cannot be told."""
+    embedded.worker()
+    handle = sample_tasks.apart.options(hard_timeout_seconds=600).enqueue_sync(str(tmp_path), "spin")
+    until((tmp_path / "apart.start").exists, timeout_seconds=30, what="the start")
+    assert "requested" == embedded.ledger.cancel(handle.id, "not needed")
+    embedded.until_all([handle.id], JobState.CANCELLED)
+
+
 LONELY = """
 from holdfast import task
 

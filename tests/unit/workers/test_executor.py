@@ -24,7 +24,7 @@ from holdfast.tests.support.bench import NOON, Unsteady, claimed, registered, tu
 from holdfast.tests.support.builders import a_settlement
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.executor import Executor
-from holdfast.workers.fitness import MOST_GIVEN_BACK
+from holdfast.workers.fitness import MOST_BELIEVED, MOST_GIVEN_BACK, MOST_RESTS
 from holdfast.workers.port import WorkerPort
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import LedgerWriter
@@ -824,7 +824,31 @@ def test_a_job_that_uses_up_every_descriptor_is_not_given_back_for_ever(stage):
     often = replace(attempt.claim.job, claims=MOST_GIVEN_BACK + 1)
     stage.attempt = RunningAttempt(replace(attempt.claim, job=often), 0.0)
     job = asyncio.run(stage.run(None))
-    assert (SCHEDULED, 1, [True]) == (job.state, job.attempt, stage.wants)
+    assert (SCHEDULED, 1, []) == (job.state, job.attempt, stage.wants)
+
+
+def test_a_job_that_never_finds_what_it_wants_makes_no_worker_leave(stage):
+    """The first times the worker rests for it; alone, a job is the one to blame, and only given back."""
+    attempt = stage.claim(raising(OSError(errno.EMFILE, "Too many open files"))[0])
+    again = replace(attempt.claim.job, claims=MOST_BELIEVED + 1)
+    stage.attempt = RunningAttempt(replace(attempt.claim, job=again), 0.0)
+    job = asyncio.run(stage.run(None))
+    assert (AVAILABLE, []) == (job.state, stage.wants)
+    assert MOST_BELIEVED < MOST_RESTS
+
+
+def test_arguments_that_no_worker_has_memory_for_have_an_end(stage, monkeypatch):
+    """Also what is given back before the body began is not given back for ever."""
+    attempt = stage.claim(forever)
+    often = replace(attempt.claim.job, claims=MOST_GIVEN_BACK + 1)
+    stage.attempt = RunningAttempt(replace(attempt.claim, job=often), 0.0)
+
+    def load(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(type(stage.registry.require("tests.it").spec.signature), "load", load)
+    job = asyncio.run(stage.run(None))
+    assert (SCHEDULED, 1, []) == (job.state, job.attempt, stage.wants)
 
 
 def test_no_memory_for_the_arguments_is_no_fault_of_theirs(stage, monkeypatch):

@@ -19,20 +19,20 @@ from holdfast.workers.verdicts import HandedBack, Verdict
 class NoNursery:
     """A nursery whose children never come, or that fails."""
 
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, *, fails: Exception | None = None) -> None:
         self._fails = fails
 
     async def child(self, hear, *, memory_mb):
         """Keep everybody waiting."""
-        if self._fails:
-            raise NurseryFailed("no module of that name")
+        if self._fails is not None:
+            raise self._fails
         await asyncio.Event().wait()
 
     def kill(self, child):
         """There is nobody."""
 
 
-def a_lane(events, *, processes=2, fails=False) -> Lane:
+def a_lane(events, *, processes=2, fails=None) -> Lane:
     """A lane without processes."""
     lane = Lane(
         processes=processes,
@@ -92,9 +92,22 @@ def test_a_nursery_that_fails_costs_no_attempt_and_is_left_in_peace(events):
     """The job goes back, not crashed and not lost; nothing more is claimed for a while."""
 
     async def main():
-        lane = a_lane(events, fails=True)
+        lane = a_lane(events, fails=NurseryFailed("no module of that name"))
         _, running = begin(lane, 1)
         assert HandedBack("isolation does not start") == await asyncio.wait_for(running, 5.0)
         await turns(lambda: lane.wishes() == [])
+
+    asyncio.run(main())
+
+
+def test_a_place_is_free_again_when_no_process_came(events):
+    """Also if what went wrong was nothing that the nursery knows of."""
+
+    async def main():
+        lane = a_lane(events, processes=1, fails=RuntimeError("unheard of"))
+        _, running = begin(lane, 1)
+        with pytest.raises(RuntimeError, match="unheard of"):
+            await asyncio.wait_for(running, 5.0)
+        assert [(Apart(), 1)] == lane.wishes()
 
     asyncio.run(main())

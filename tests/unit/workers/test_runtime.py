@@ -25,6 +25,7 @@ from holdfast.tests.support.waiting import until
 from holdfast.workers import drain as drain_module
 from holdfast.workers import gate as gate_module
 from holdfast.workers import leases as leases_module
+from holdfast.workers.fitness import UNFIT
 from holdfast.workers.outfit import Outfit
 from holdfast.workers.runtime import Runtime
 
@@ -290,7 +291,7 @@ def test_an_abandoned_handler_ends_the_process_after_the_others(worker):
     assert [] == worker.asked
     worker.ledger.cancel(job)
     until(lambda: worker.asked, what="the end of the others")
-    assert [0] == worker.asked
+    assert [UNFIT] == worker.asked
 
 
 def test_a_handler_whose_job_was_taken_is_cancelled_at_the_next_look(worker, seen):
