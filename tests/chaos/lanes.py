@@ -23,14 +23,21 @@ SECONDS_PER_CELL = 240.0
 """No cell takes nearly so long; one that does hangs, and ends the run."""
 
 
-def play_all(missing: list[Cell], commit: str, lanes: int, tell: Callable[[str], object]) -> None:
+def play_all(
+    missing: list[Cell],
+    commit: str,
+    lanes: int,
+    tell: Callable[[str], object],
+    *,
+    idle_lanes: int = IDLE_LANES,
+) -> None:
     """Play all of them and write each result; whatever ends this ends the lanes and their servers."""
     context = multiprocessing.get_context("spawn")
     busy, idle, done = context.Queue(), context.Queue(), context.Queue()
     for cell in missing:
         (idle if cell.fault.is_idle else busy).put(cell.name)
     # A lane that has nothing left of its own kind helps the other one.
-    orders = [(busy, idle)] * lanes + [(idle, busy)] * IDLE_LANES
+    orders = [(busy, idle)] * lanes + [(idle, busy)] * idle_lanes
     running = [context.Process(target=_lane, args=(own, other, done, commit)) for own, other in orders]
     for process in running:
         process.start()

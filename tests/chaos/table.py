@@ -82,10 +82,11 @@ def _verdict(found: Sequence[dict[str, Any]]) -> str:
     bad = [record for record in found if record["verdict"] != "pass"]
     if not bad:
         return "pass"
-    return f"**{'late' if all(map(_is_late, bad)) else 'fail'}** ({len(bad)} of {len(found)})"
+    return f"**{'late' if all(map(is_late, bad)) else 'fail'}** ({len(bad)} of {len(found)})"
 
 
-def _is_late(record: dict[str, Any]) -> bool:
+def is_late(record: dict[str, Any]) -> bool:
+    """Tell whether a cell broke no promise, and took longer than its bound."""
     return bool(record["wrong"]) and all(wrong.startswith(LATE) for wrong in record["wrong"])
 
 
@@ -99,7 +100,7 @@ def _caption(found: Sequence[dict[str, Any]]) -> str:
     if not found:
         return "No results yet: `make chaos` writes them."
     passed = sum(record["verdict"] == "pass" for record in found)
-    late = sum(map(_is_late, found))
+    late = sum(map(is_late, found))
     repetitions = max(record["repetition"] for record in found)
     commits = sorted({record["commit"] for record in found})
     dates = sorted({record["date"] for record in found})
@@ -131,7 +132,7 @@ def _calls(found: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _failures(found: Sequence[dict[str, Any]]) -> list[str]:
-    failed = [record for record in found if record["verdict"] != "pass" and not _is_late(record)]
+    failed = [record for record in found if record["verdict"] != "pass" and not is_late(record)]
     if not failed:
         return []
     lines = [
