@@ -48,11 +48,11 @@ fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through
 outages: $(DEV_READY)  ## break real servers for longer, and roll a deploy; needs RabbitMQ, some minutes
 	$(BIN)/pytest -m "outage and (slow or not slow) and (rabbitmq or not rabbitmq)" tests/integration/workers
 
-simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; some tens of minutes
+simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; about an hour on two cores
 	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS)
 	$(BIN)/pytest -m hunt tests/simulation
 
-chaos: $(DEV_READY)  ## break workers, servers, networks and clocks three times each; resumes; about an hour
+chaos: $(DEV_READY)  ## break workers, servers, networks and clocks three times each; resumes; about half an hour
 	$(BIN)/python -m holdfast.tests.chaos --repetitions 3
 
 chaos-quick: $(DEV_READY)  ## the same, once each, in at most 12 minutes
