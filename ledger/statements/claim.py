@@ -24,8 +24,8 @@ from sqlalchemy.sql.functions import coalesce
 
 from holdfast.jobs.state import JobState
 from holdfast.ledger.batch import Batch, is_named
-from holdfast.ledger.schema import attempts, jobs, meta, offers, queue_pauses, workers
-from holdfast.ledger.statements.shape import in_state, is_still, named
+from holdfast.ledger.schema import attempts, jobs, meta, queue_pauses, workers
+from holdfast.ledger.statements.shape import in_state, is_still, named, offered_by
 from holdfast.ledger.types import LONGEST_SECONDS, Now, now_plus
 
 GRACE_SECONDS: Final = "grace_seconds"
@@ -169,9 +169,6 @@ def start_attempts() -> Insert:
 
 def _may_run(worker_id: str, *, apart: bool) -> ColumnElement[bool]:
     paused = exists().where(queue_pauses.c.queue == jobs.c.queue)
-    offered = exists().where(
-        offers.c.worker_id == worker_id, offers.c.task == jobs.c.task, offers.c.version == jobs.c.version
-    )
     cohort = jobs.c.cohort
     # A partial index serves only the one that says IS NOT NULL in so many words.
     least = bindparam(LEAST_COHORT, type_=Integer())
@@ -181,7 +178,7 @@ def _may_run(worker_id: str, *, apart: bool) -> ColumnElement[bool]:
         jobs.c.cancel_requested_at.is_(None),
         jobs.c.ends_at > Now(),
         ~paused,
-        offered,
+        offered_by(worker_id),
     )
 
 

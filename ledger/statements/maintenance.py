@@ -20,7 +20,7 @@ from sqlalchemy import (
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import jobs, offers, workers
-from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, is_still, named
+from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, is_still, named, offered_by
 from holdfast.ledger.types import Now, now_plus
 
 FIRST_RING_PAUSE_SECONDS: Final = 60
@@ -110,13 +110,10 @@ def ring_elsewhere(worker_id: str) -> Update:
     """
     pauses = [(jobs.c.rings == rung, literal(float(2**rung))) for rung in range(MOST_DOUBLINGS)]
     earlier = now_plus(case(*pauses, else_=literal(float(FIRST_RING_PAUSE_SECONDS))))
-    has_offer = exists().where(
-        offers.c.worker_id == worker_id, offers.c.task == jobs.c.task, offers.c.version == jobs.c.version
-    )
     return (
         _of_batch(JobState.AVAILABLE)
         .values(next_ring_at=earlier)
-        .where(jobs.c.next_ring_at > earlier, ~has_offer)
+        .where(jobs.c.next_ring_at > earlier, ~offered_by(worker_id))
     )
 
 

@@ -6,10 +6,10 @@ from `becoming`; only the claim, which fills the lease, has its own.
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, and_, case, literal_column, null
+from sqlalchemy import ColumnElement, String, and_, case, exists, literal_column, null
 
 from holdfast.jobs.state import FINAL_STATES, JobState
-from holdfast.ledger.schema import jobs
+from holdfast.ledger.schema import jobs, offers
 from holdfast.ledger.types import Now
 
 Columns = dict[str, ColumnElement[Any]]
@@ -96,3 +96,10 @@ MOVED: Final = (
     jobs.c.detail,
 )
 """What every change of state returns."""
+
+
+def offered_by(worker_id: str) -> ColumnElement[bool]:
+    """Tell of a row of `jobs` whether a worker offers its task in its version."""
+    return exists().where(
+        offers.c.worker_id == worker_id, offers.c.task == jobs.c.task, offers.c.version == jobs.c.version
+    )
