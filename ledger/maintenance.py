@@ -41,6 +41,7 @@ class Maintenance:
         moved = self._sweep(
             maintenance.ringing(epoch, limit), maintenance.ring(epoch), None, doing="take due rings"
         )
+        moved = [row for row in moved if row.cohort is None]
         if not moved:
             return []
         # Read afterwards: a queue that is resumed from now on makes its rings due again.

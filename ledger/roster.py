@@ -47,6 +47,8 @@ class Roster:
         ]
 
         def work(connection: Connection) -> None:
+            if self._transactions.is_postgresql:
+                self._transactions.run(connection, workers.take_turn(worker.name))
             self._transactions.run(connection, workers.register(values))
             if offered:
                 self._transactions.run(connection, workers.offer(), packed(offered))

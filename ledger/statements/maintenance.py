@@ -79,7 +79,10 @@ def ringing(epoch: str | None, limit: int) -> Select[*tuple[Any, ...]]:
 
 @lru_cache(maxsize=64)
 def ring(epoch: str | None) -> Update:
-    """Count a ring for each job of a batch, and set the next one later each time."""
+    """Count a ring for each job of a batch, and set the next one later each time.
+
+    A job from before its task became isolated joins those that workers look for, instead of ringing on.
+    """
     pauses = [
         (jobs.c.rings == doublings, literal(float(FIRST_RING_PAUSE_SECONDS * 2**doublings)))
         for doublings in range(MOST_DOUBLINGS)
@@ -91,8 +94,9 @@ def ring(epoch: str | None) -> Update:
             rings=case((jobs.c.rings < MOST_DOUBLINGS, jobs.c.rings + 1), else_=MOST_DOUBLINGS),
             ring_epoch=epoch or "",
             next_ring_at=now_plus(pause),
+            cohort=case((jobs.c.cohort.is_(None) & _is_isolated_everywhere(), 1), else_=jobs.c.cohort),
         )
-        .returning(jobs.c.id, jobs.c.task, jobs.c.queue, jobs.c.priority, jobs.c.run_at)
+        .returning(jobs.c.id, jobs.c.task, jobs.c.queue, jobs.c.priority, jobs.c.run_at, jobs.c.cohort)
     )
 
 
@@ -217,6 +221,13 @@ def _is_offered() -> ColumnElement[bool]:
         .where(offers.c.task == jobs.c.task, offers.c.version == jobs.c.version)
         .where(workers.c.id == offers.c.worker_id, workers.c.alive)
     )
+
+
+def _is_isolated_everywhere() -> ColumnElement[bool]:
+    """Tell whether no living worker would run it in itself, and some would in a process of its own."""
+    offer = exists().where(offers.c.task == jobs.c.task, offers.c.version == jobs.c.version)
+    living = offer.where(workers.c.id == offers.c.worker_id, workers.c.alive)
+    return living.where(offers.c.isolated) & ~living.where(~offers.c.isolated)
 
 
 def _of_batch(*states: JobState) -> Update:

@@ -3,7 +3,7 @@
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Delete, Insert, Select, Update, exists, select
+from sqlalchemy import Delete, Insert, Select, Update, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from holdfast.jobs.state import JobState
@@ -11,6 +11,14 @@ from holdfast.ledger.batch import Batch
 from holdfast.ledger.schema import jobs, leaders, offers, workers
 from holdfast.ledger.statements.shape import in_state
 from holdfast.ledger.types import Now, now_plus
+
+
+def take_turn(name: str) -> Select[*tuple[Any, ...]]:
+    """Wait for others who register under a name just now, so that who commits first is the older (B5).
+
+    PostgreSQL's; a writer of SQLite is alone anyhow. Kept until the transaction ends.
+    """
+    return select(func.pg_advisory_xact_lock(func.hashtextextended(f"holdfast worker {name}", 0)))
 
 
 def register(values: dict[str, Any]) -> Insert:

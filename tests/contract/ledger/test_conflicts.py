@@ -1,10 +1,12 @@
 """Real deadlocks, real serialization failures: repeated inside, with an end; a clear error outside."""
 
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 
 from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.ids import new_lease_token
@@ -12,7 +14,7 @@ from holdfast.jobs.job import ClaimRequest
 from holdfast.jobs.state import JobState
 from holdfast.ledger import connect
 from holdfast.ledger.transaction import MOST_TRIES
-from holdfast.tests.support.builders import a_new_job, a_settlement
+from holdfast.tests.support.builders import a_new_job, a_settlement, a_worker
 from holdfast.tests.support.waiting import until
 
 HOW = {"queues": ["default"], "default_attempt_seconds": 60.0, "hard_limits": {}}
@@ -113,6 +115,30 @@ def test_many_share_a_small_pool(config):
         )
     assert [True] * 200 == answers
     ledger.close()
+
+
+def test_of_two_who_register_under_a_name_the_first_to_commit_is_the_elder(ledger, config, postgres_server):
+    """Else each finds itself the elder, and both stay: the time in a row is older than its COMMIT (B5)."""
+    slow, quick = a_worker(name="same"), a_worker(name="same")
+    commits, may_commit = threading.Event(), threading.Event()
+    other = connect(config)
+
+    def hold_up(_connection):
+        commits.set()
+        assert may_commit.wait(30)
+
+    event.listen(other._engine, "commit", hold_up)  # noqa: SLF001 -- the only place between a row and its COMMIT
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(other.register_worker, slow, [])
+        assert commits.wait(30)
+        second = pool.submit(ledger.register_worker, quick, [])
+        until(lambda: second.done() or waiting(postgres_server) == 1, what="the second to wait its turn")
+        was_first = [quick.id, slow.id] if second.done() else [slow.id, quick.id]
+        may_commit.set()
+        first.result(30)
+        second.result(30)
+    assert was_first == [worker.id for worker in ledger.workers()]
+    other.close()
 
 
 def waiting(server):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from holdfast.jobs.ids import new_lease_token
-from holdfast.jobs.job import ClaimRequest
+from holdfast.jobs.job import Apart, ClaimRequest
 from holdfast.jobs.outcome import Park
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.tests.support.builders import a_new_job, a_settlement, a_worker, an_offer
@@ -90,6 +90,27 @@ def test_who_heard_a_ring_in_vain_puts_it_off_for_nobody(ledger, worker, claim, 
     ledger.ring_soon([waits.id])
     ledger.ring_soon([waits.id, runs.id], not_by=older.id)
     assert [waits.id] == [ring.job_id for ring in ledger.due_rings(limit=10, epoch=None)]
+
+
+@pytest.mark.parametrize(
+    ("offered", "joins"), [((True, True), True), ((True, False), False), ((False,), False), ((), False)]
+)
+def test_a_job_from_before_its_task_became_isolated(ledger, offered, joins):
+    """It joins the jobs that workers with room look for, once no worker would run it in itself."""
+    seeker = a_worker()
+    ledger.register_worker(seeker, [an_offer(isolated=isolated) for isolated in offered[:1]])
+    for isolated in offered[1:]:
+        ledger.register_worker(a_worker(), [an_offer(isolated=isolated)])
+    gone = a_worker()
+    ledger.register_worker(gone, [an_offer(isolated=not joins)])
+    ledger.retire_worker(gone.id)
+    job = a_new_job()
+    ledger.enqueue([job])
+    ledger.ring_soon([job.id])
+    assert ([] if joins else [job.id]) == [ring.job_id for ring in ledger.due_rings(limit=10, epoch="e")]
+    wish = [ClaimRequest(new_lease_token())]
+    granted = ledger.claim(seeker.id, wish, **HOW, apart=Apart())
+    assert joins == bool(granted)
 
 
 def test_rescue_of_a_dead_worker(ledger, worker, claim):

@@ -178,7 +178,8 @@ def test_of_two_newcomers_one_stays(office):
     class Crowded(Unsteady):
         def register_worker(self, worker, offers):
             if not elder:
-                elder.append(office.twin(ELSEWHERE))
+                # Where both came within a millisecond, the greater id is the younger.
+                elder.append(office.twin(ELSEWHERE, id=WorkerId("0" * 32)))
             register(worker, offers)
 
     office.registration._ledger = office.registration._twins._ledger = Crowded(office.ledger)  # noqa: SLF001 -- a rival at the worst moment
