@@ -12,6 +12,7 @@ from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename, nodesplit
 
 from holdfast.workers.companion.link import link_of_this_process
+from holdfast.workers.starting import told_in_one_line
 from holdfast.workers.stop_signals import StopSignals
 
 _log: Final = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ class HoldfastWorker(Worker):
             hostname = own_name()
         # Told at each lost connection about a setting that celeryconfig.py sets on purpose.
         warnings.filterwarnings("ignore", message="(?s).*optional breaking change.*connection loss")
-        super().__init__(app=app, hostname=hostname, **options)
+        with told_in_one_line():
+            super().__init__(app=app, hostname=hostname, **options)
 
     def install_platform_tweaks(self, worker: Any) -> None:
         """Take Celery's, and hear the signals that end a worker in our way."""

@@ -17,6 +17,7 @@ from celery.concurrency.base import BasePool, apply_target
 from celery.exceptions import ImproperlyConfigured
 
 from holdfast.workers.runtime import Runtime
+from holdfast.workers.starting import told_in_one_line
 from holdfast.workers.threads import DaemonThreads
 
 _LOOK_SECONDS: Final = 0.1
@@ -65,8 +66,9 @@ class AsyncioPool(BasePool):
         return self.runtime.config.ring_window
 
     def on_start(self) -> None:
-        """Start the runtime: register, beat, claim. Raises what makes a start senseless."""
-        self.runtime.start()
+        """Start the runtime: register, beat, claim. Ends the program if that makes no sense."""
+        with told_in_one_line():
+            self.runtime.start()
 
     def register_with_event_loop(self, loop: Any) -> None:
         """Take Celery's hub; called again after each reconnect."""

@@ -393,4 +393,4 @@ class Runtime:
             # Nobody is told; the missing beat says it.
             return
         if self._outfit.companion is not None:
-            self._outfit.companion.leave()
+            self._outfit.companion.leave(self.exit_code)

@@ -11,7 +11,9 @@ from holdfast.jobs.job import Claim, Job, NewJob, Offer, Settlement
 from holdfast.jobs.lease import Fence, Lease
 from holdfast.jobs.outcome import Completed, Outcome
 from holdfast.jobs.state import JobState
+from holdfast.ledger import LedgerConfig
 from holdfast.ledger.records import NewWorker
+from holdfast.workers.companion.introduction import LifeTerms
 from holdfast.workers.config import WorkerConfig
 
 TASK: Final = "tests.echo"
@@ -120,3 +122,18 @@ def a_settlement(lease: Lease, outcome: Outcome | None = None) -> Settlement:
 def a_failure(message: str = "it broke") -> Failure:
     """What went wrong."""
     return Failure(type="builtins.RuntimeError", message=message, traceback="Traceback")
+
+
+def life_terms() -> LifeTerms:
+    """How a companion judges its worker; with a ledger that nobody connects to."""
+    return LifeTerms(
+        name="worker-1",
+        beat_seconds=0.5,
+        lease_seconds=2.0,
+        stall_seconds=10.0,
+        log_as_json=True,
+        log_level="info",
+        ledger=LedgerConfig(url="postgresql://user:s3cret@db/jobs", schema="mine"),
+        spool="/var/lib/holdfast/spool",
+        spool_prefix="ledger.process.",
+    )

@@ -40,9 +40,9 @@ class Companion:
         """Say that it was asked to end: however it exits now accuses nobody. Safe in a signal handler."""
         self.link.page.note_leaving()
 
-    def leave(self) -> None:
+    def leave(self, exit_code: int) -> None:
         """Say that all is written: the process ends within seconds, or may be ended."""
-        self.link.leave()
+        self.link.leave(exit_code)
 
 
 class CompanionBeat:

@@ -13,7 +13,8 @@ from holdfast.workers.companion.page import Page
 
 DUMP_SIGNAL: Final = signal.SIGUSR2
 """Makes the worker write the stacks of all its threads, also while one of them keeps the interpreter."""
-LEFT: Final = b"left\n"
+LEFT: Final = b"left "
+"""How the line begins that says that all is written; the process's exit code follows."""
 
 _links: list["Link"] = []
 
@@ -46,9 +47,9 @@ class Link:
         self._line.sendall(Introduction(self._introductions, worker_id, terms).as_line())
         return self._introductions
 
-    def leave(self) -> None:
-        """Say that all is written: the process ends within seconds, or may be ended."""
-        self._line.sendall(LEFT)
+    def leave(self, exit_code: int) -> None:
+        """Say that all is written: the process ends within seconds with this code, or may be ended."""
+        self._line.sendall(LEFT + b"%d\n" % exit_code)
 
     def is_orphan(self) -> bool:
         """Tell whether the companion is gone. Linux ends us with it; elsewhere we have to look."""

@@ -64,6 +64,7 @@ class Warden:
         self._introduction: Introduction | None = None
         self._silent_since: float | None = None
         self._left_at: float | None = None
+        self._left_with = 0
         self._is_killed = False
         self._stillness = Stillness()
 
@@ -93,7 +94,8 @@ class Warden:
         self._heard += data
         *lines, self._heard = self._heard.split(b"\n")
         for line in lines:
-            if line + b"\n" == LEFT:
+            if line.startswith(LEFT):
+                self._left_with = int(line.removeprefix(LEFT))
                 self._left_at = self._clock.monotonic()
                 self._keeper.rest()
             else:
@@ -141,7 +143,7 @@ class Warden:
         sys.stderr.write(trace)
         if self._left_at is not None:
             # Everything was written; that we had to help it out of the door is no failure.
-            return 0 if self._is_killed else status
+            return _exited_with(self._left_with) if self._is_killed else status
         if worker is None:
             return status
         death = death_of(
@@ -167,6 +169,11 @@ class Warden:
             )
         )
         return status
+
+
+def _exited_with(code: int) -> int:
+    """Return the wait status of a process that ended by itself with this exit code."""
+    return code << 8
 
 
 def _wakeup_at_child_exit() -> socket.socket:

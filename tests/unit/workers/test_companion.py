@@ -10,27 +10,17 @@ import pytest
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.events import LeaseSure, LeaseUnsure
 from holdfast.jobs.ids import new_worker_id
-from holdfast.ledger import LedgerConfig
+from holdfast.tests.support.builders import life_terms
 from holdfast.tests.support.waiting import until
 from holdfast.workers.beat import BeatCalls
 from holdfast.workers.companion.beat import Companion
-from holdfast.workers.companion.introduction import Introduction, LifeTerms
+from holdfast.workers.companion.introduction import Introduction
 from holdfast.workers.companion.link import LEFT, Link
 from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.program import end_like
 from holdfast.workers.companion.seats import Seats
 
-TERMS = LifeTerms(
-    name="worker-1",
-    beat_seconds=0.5,
-    lease_seconds=2.0,
-    stall_seconds=10.0,
-    log_as_json=True,
-    log_level="info",
-    ledger=LedgerConfig(url="postgresql://user:s3cret@db/jobs", schema="mine"),
-    spool="/var/lib/holdfast/spool",
-    spool_prefix="ledger.process.",
-)
+TERMS = life_terms()
 
 
 class Ends:
@@ -125,9 +115,9 @@ def test_death_is_told_to_the_worker_that_it_is_about(ends):
 
 
 def test_leaving_is_one_line(ends):
-    """The companion learns that all is written."""
-    ends.companion.leave()
-    assert ends.theirs.recv(100) == LEFT
+    """The companion learns that all is written, and how the process will end."""
+    ends.companion.leave(75)
+    assert ends.theirs.recv(100) == LEFT + b"75\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
