@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import WorkerRow
@@ -11,7 +12,8 @@ _FEW = 2
 
 @dataclass(slots=True)
 class _Seen:
-    beat_seq: int
+    beat: tuple[int, datetime]
+    """Its number and its time: after a failover that forgot some, the same number may come twice."""
     since: float
 
 
@@ -56,9 +58,9 @@ class Observer:
         return silent
 
     def _is_silent(self, worker: WorkerRow, now: float) -> bool:
-        seen = self._seen.get(worker.id)
-        if seen is None or seen.beat_seq != worker.beat_seq:
-            self._seen[worker.id] = _Seen(worker.beat_seq, now)
+        seen, beat = self._seen.get(worker.id), (worker.beat_seq, worker.seen_at)
+        if seen is None or seen.beat != beat:
+            self._seen[worker.id] = _Seen(beat, now)
             return False
         return now - seen.since >= self._lease_seconds
 

@@ -21,6 +21,10 @@ from holdfast.workers.twins import Twins
 _LOOKS_PER_LEASE: Final = 20
 
 
+class AskedToLeave(Exception):
+    """The worker was asked to leave while it waited to come in."""
+
+
 class Registration:
     """Registers this process, at its start and after it was declared dead."""
 
@@ -34,10 +38,12 @@ class Registration:
         heir: Heir | None,
         events: Events,
         clock: Clock,
+        is_leaving: Callable[[], bool] = bool,
         pause: Callable[[float], object] | None = None,
     ) -> None:
         """Register with this ledger; without an heir nothing on the disk is looked at.
 
+        `is_leaving` tells whether there is no need any more, and is asked in every wait.
         `pause` waits for seconds, and is a parameter for tests.
         """
         self._config = config
@@ -46,6 +52,7 @@ class Registration:
         self._ledger = ledger
         self._heir = heir
         self._events = events
+        self._is_leaving = is_leaving
         self._pause = pause or threading.Event().wait
         self._twins = Twins(
             ledger,
@@ -54,14 +61,14 @@ class Registration:
             lease_seconds=config.lease_seconds,
             events=events,
             clock=clock,
-            pause=self._pause,
+            pause=self._wait,
         )
 
     def enter(self, worker_id: WorkerId) -> None:
         """Register, replay the predecessors' spools, and only then free their leases (B16).
 
         Waits up to a lease for a worker of our name whose death is not proved.
-        Raises WorkerNameTaken if it lives, and LedgerError; nothing of us is left then.
+        Raises WorkerNameTaken if it lives, AskedToLeave, and LedgerError; nothing of us is left then.
         """
         outlived = self._twins.outlived(worker_id)
         self._register(worker_id)
@@ -101,7 +108,12 @@ class Registration:
             left = self._heir.replay(self._ledger)
             if not any(name.startswith(theirs) for name in left):
                 return
-            self._pause(self._config.lease_seconds / _LOOKS_PER_LEASE)
+            self._wait(self._config.lease_seconds / _LOOKS_PER_LEASE)
+
+    def _wait(self, seconds: float) -> None:
+        self._pause(seconds)
+        if self._is_leaving():
+            raise AskedToLeave
 
     def _bury(self, twin: WorkerRow) -> None:
         # By the beat that was seen last: one that has beaten since lives, and has the name.

@@ -27,7 +27,7 @@ from holdfast.workers.loop import LoopThread
 from holdfast.workers.outfit import Outfit, RingConsumer
 from holdfast.workers.placement import isolated_of, threaded_of
 from holdfast.workers.port import WorkerPort
-from holdfast.workers.registration import Registration
+from holdfast.workers.registration import AskedToLeave, Registration
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.spool.heir import Heir, name_of, prefix_of
 from holdfast.workers.spool.outcomes import OutcomeSpool
@@ -100,7 +100,10 @@ class Runtime:
         Raises LedgerError, SchemaMismatch or WorkerNameTaken: do not start.
         """
         self._probes.start()
-        self._registration.enter(self.worker_id)
+        try:
+            self._registration.enter(self.worker_id)
+        except AskedToLeave:
+            return
         self._writer.start()
         self.loop.start()
         self.loop.submit(self._start_on_loop()).result(timeout=10.0)
@@ -111,13 +114,9 @@ class Runtime:
         if self._outfit.intake is not None:
             self._outfit.intake.start()
         self.is_started = True
+        config, tasks = self.config, len(self._outfit.registry)
         self.events.emit(
-            WorkerStarted(
-                worker_id=self.worker_id,
-                name=self.config.name,
-                slots=self.config.slots,
-                tasks=len(self._outfit.registry),
-            )
+            WorkerStarted(worker_id=self.worker_id, name=config.name, slots=config.slots, tasks=tasks)
         )
 
     @property
@@ -231,6 +230,7 @@ class Runtime:
             heir=self.heir,
             events=self.events,
             clock=self._clock,
+            is_leaving=lambda: self.is_draining,
         )
 
     def _new_heir(self) -> Heir | None:
@@ -327,6 +327,8 @@ class Runtime:
             except WorkerNameTaken as error:
                 self.events.emit(ServiceFailed(service="registration", error=str(error)))
                 self.leave_by_itself(1)
+                return
+            except AskedToLeave:
                 return
             except LedgerError:
                 await asyncio.sleep(self.config.beat_seconds)

@@ -8,7 +8,7 @@ from holdfast.jobs.lease import Lease
 from holdfast.jobs.state import JobState, Move
 from holdfast.tests.simulation.database import AskingConnection, Database
 from holdfast.tests.simulation.fibers import Crashed, Fiber, Kernel, Process
-from holdfast.tests.simulation.judge import Judge
+from holdfast.tests.simulation.judge import Judge, Life
 from holdfast.tests.simulation.matrix import Cell, CrashPoint, Transition
 from holdfast.tests.simulation.node import LEASE_SECONDS
 from holdfast.tests.simulation.plan import Plan
@@ -35,6 +35,7 @@ class Commits:
         self._note = note
         self._last_moment = 0
         self._memory: sqlite3.Connection | None = None
+        self._lives_of_then: dict[str, Life] = {}
         self._forget_in: int | None = None
         self._is_healing = False
 
@@ -46,7 +47,7 @@ class Commits:
     def remember(self) -> None:
         """Keep what is committed, so that a failover can forget what comes next."""
         if self._plan.has_failover and self._forget_in is None:
-            self._memory = self._database.snapshot()
+            self._memory, self._lives_of_then = self._database.snapshot(), dict(self._judge.lives)
 
     def look(self, judgement: Callable[[], object]) -> None:
         """Let the judge look; what is broken ends the run after this step."""
@@ -145,6 +146,8 @@ class Commits:
         self._is_healing = True
         self._database.ledger.promoted()
         self._is_healing = False
+        # Beats that it does not know save nobody.
+        self._judge.lives = self._lives_of_then
         self.look(self.begin)
         self.on_failover()
 

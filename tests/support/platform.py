@@ -65,9 +65,10 @@ class Platform:
         name: str | None = None,
         most_files: int | None = None,
         control_group: Path | None = None,
+        is_awaited: bool = True,
         **settings: object,
     ) -> WorkerServer:
-        """Start one more worker with these settings.
+        """Start one more worker with these settings, and wait until it is ready if it `is_awaited`.
 
         `name` is what an operator gives with `-n`, `most_files` how many descriptors it may have,
         `control_group` the folder of the kernel's group that it belongs to.
@@ -83,7 +84,7 @@ class Platform:
         worker.most_files = most_files
         worker.control_group = control_group
         self.workers.append(worker)
-        return worker.start()
+        return worker.start() if is_awaited else worker.launch()
 
     def jobs(self, ids: list[Any]) -> list[Job]:
         """Read jobs in the order of their ids."""

@@ -79,6 +79,12 @@ class Server(ABC):
 
     def start(self) -> Self:
         """Start and wait until a client is served; raise ServerFailed with the log if that fails."""
+        self.launch()
+        self._wait_until_ready()
+        return self
+
+    def launch(self) -> Self:
+        """Start, and wait for nothing."""
         user = self.user()
         self._leash = subprocess.Popen(
             [
@@ -95,7 +101,6 @@ class Server(ABC):
             self._let_go()
             raise ServerFailed(f"{self.name} could not be executed: {self.command()[0]}")
         self._pid = int(answer)
-        self._wait_until_ready()
         return self
 
     def stop(self) -> None:

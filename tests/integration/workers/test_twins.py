@@ -1,5 +1,6 @@
 """Two real workers of one name: a live one is left alone, a dead one is succeeded (B5)."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from holdfast.tests.support.waiting import until
 from holdfast.tests.support.worker import WorkerServer
 
 NAME = "the-name@here"
+A_MINUTE = {"lease_seconds": 60.0, "beat_seconds": 10.0}
 LONG_LEASE = {"lease_seconds": 300.0, "beat_seconds": 60.0}
 """With these a successor that waited for beats would not start within the test."""
 
@@ -73,6 +75,18 @@ def test_the_successor_of_a_killed_worker_starts_at_once_and_takes_its_jobs(
     embedded.worker(name=NAME, **LONG_LEASE)
     embedded.until_all([job_id], JobState.COMPLETED, timeout_seconds=30)
     assert ["lost", "completed"] == [one.outcome for one in embedded.ledger.attempts(job_id)]
+
+
+def test_a_newcomer_that_waits_for_a_twin_leaves_when_it_is_asked(embedded: Platform):
+    """At once, with exit code 0, whatever the lease; it has no row, and the twin keeps its own."""
+    twin = a_worker(name=NAME, machine_id="another machine", started_marker="42")
+    embedded.ledger.register_worker(twin, [an_offer(task="sample.witness")])
+    waits = embedded.worker(name=NAME, is_awaited=False, **A_MINUTE)
+    until(lambda: "twin_watched" in waits.log, timeout_seconds=30, what="a newcomer that waits")
+    waits.send_signal(signal.SIGTERM)
+    assert 0 == waits.end(timeout_seconds=20)
+    assert [twin.id] == [row.id for row in embedded.ledger.workers(alive_only=False)]
+    assert "Traceback" not in waits.log
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Who is dead: judged by unchanged beats on the observer's own clock, and by nothing else (B4)."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,14 @@ def test_a_failover_that_takes_beats_back_is_a_change_too():
     observer = Observer(ME, lease_seconds=LEASE)
     watch(observer, [a_row("a", 7)], seconds=LEASE - BEAT)
     assert [] == observer.look([a_row("a", 6)], LEASE)
+
+
+def test_a_number_that_comes_twice_is_a_beat_each_time():
+    """The database forgot the last beat in a failover, and the next one has its number."""
+    observer = Observer(ME, lease_seconds=LEASE)
+    watch(observer, [a_row("a", 7)], seconds=LEASE - BEAT)
+    again = a_row("a", 7, seen_at=NOON + timedelta(seconds=BEAT))
+    assert [] == watch(observer, [again], since=LEASE, seconds=LEASE - BEAT)
 
 
 def test_it_never_judges_itself_nor_the_dead():

@@ -12,7 +12,7 @@ from holdfast.tasks import Registry
 from holdfast.tests.support.bench import FakeClock, Unsteady, claimed
 from holdfast.tests.support.builders import a_config, a_settlement, a_worker, an_offer
 from holdfast.workers.census import Birth, birth_of_self
-from holdfast.workers.registration import Registration
+from holdfast.workers.registration import AskedToLeave, Registration
 from holdfast.workers.spool import lines
 from holdfast.workers.spool.folder import DiskFolder
 from holdfast.workers.spool.heir import Heir, name_of, prefix_of
@@ -29,6 +29,7 @@ class Office:
     def __init__(self, ledger, events, path):
         self.ledger, self.line, self.clock = ledger, Unsteady(ledger), FakeClock()
         self.me = new_worker_id()
+        self.is_leaving = False
         self.meanwhile = []
         """What happens in each pause."""
         self.registration = Registration(
@@ -39,6 +40,7 @@ class Office:
             heir=Heir(DiskFolder(path), prefix_of(ledger.ledger_id), events=events),
             events=events,
             clock=self.clock,
+            is_leaving=lambda: self.is_leaving,
             pause=self._pause,
         )
         self.folder = path
@@ -168,6 +170,33 @@ def test_an_outage_in_the_middle_leaves_no_row(office, verb):
     office.enter()
     assert [office.me] == office.alive()
     assert JobState.COMPLETED == office.ledger.job(lease.job_id).state
+
+
+def test_who_is_asked_to_leave_waits_no_longer_for_a_twin(office):
+    """A stop is not held up by a lease; the twin is left to others, and nothing of the newcomer stays."""
+    twin = office.twin(ELSEWHERE)
+    office.is_leaving = True
+    with pytest.raises(AskedToLeave):
+        office.enter()
+    assert office.clock.monotonic() - 1000.0 <= LEASE_SECONDS / 10
+    assert [twin] == office.alive()
+
+
+def test_who_is_asked_to_leave_waits_no_longer_for_a_file(office):
+    """Another heir has it open: the predecessor's jobs stay its own, for the next one to free."""
+    dead = office.twin(GONE)
+    lease = claimed(office.ledger, dead).lease
+
+    class Locked:
+        def replay(self, _ledger):
+            return [f"{name_of(office.ledger.ledger_id, GONE, dead)}.spool"]
+
+    office.registration._heir = Locked()  # noqa: SLF001 -- locks of one process do not keep itself out
+    office.is_leaving = True
+    with pytest.raises(AskedToLeave):
+        office.enter()
+    assert [dead] == office.alive()
+    assert JobState.RUNNING == office.ledger.job(lease.job_id).state
 
 
 def test_of_two_newcomers_one_stays(office):
