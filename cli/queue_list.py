@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -28,13 +27,13 @@ class ListedQueue:
     workers: int = 0
     slots: int = 0
     """Of all workers that read it, which may read others, too."""
-    paused_at: datetime | None = None
+    pause: PausedQueue | None = None
 
     @property
     def remark(self) -> str:
         """What keeps its jobs from beginning."""
-        if self.paused_at is not None:
-            return f"paused since {self.paused_at:%Y-%m-%d %H:%M:%S}"
+        if self.pause is not None:
+            return self.pause.remark
         return "" if self.workers else "no live worker reads it"
 
     def as_json(self) -> dict[str, Any]:
@@ -42,7 +41,8 @@ class ListedQueue:
         return {
             "queue": self.name, "available": self.available, "oldest_seconds": self.oldest_seconds,
             "later": self.later, "running": self.running, "workers": self.workers, "slots": self.slots,
-            "paused_at": self.paused_at.isoformat() if self.paused_at is not None else None,
+            "paused_at": self.pause.paused_at.isoformat() if self.pause is not None else None,
+            "pause_reason": self.pause.reason if self.pause is not None else None,
         }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def collect(
             queue(name).workers += 1
             queue(name).slots += worker.slots
     for pause in pauses:
-        queue(pause.queue).paused_at = pause.paused_at
+        queue(pause.queue).pause = pause
     return [found[name] for name in sorted(found)]
 
 

@@ -35,8 +35,7 @@ def why_it_waits(job: Job, around: Surroundings) -> list[str]:
 def _reasons(job: Job, around: Surroundings) -> Iterator[str]:
     for pause in around.pauses:
         if pause.queue == job.queue:
-            since = f"{pause.paused_at:%Y-%m-%d %H:%M:%S}"
-            yield f"queue {job.queue} is paused since {since}; `holdfast queue resume {job.queue}` opens it"
+            yield f"queue {job.queue} is {pause.remark}; `holdfast queue resume {job.queue}` opens it"
     readers = {worker.id for worker in around.workers if job.queue in worker.queues}
     offers = [offer for offer in around.offers if offer.task == job.task]
     if not around.workers:

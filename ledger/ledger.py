@@ -333,9 +333,9 @@ class Ledger:
         """Wake a job: a parked one becomes available, one about to park will not. True if it was parked."""
         return self._steering.wake(job_id)
 
-    def pause_queue(self, queue: str) -> bool:
+    def pause_queue(self, queue: str, reason: str = "") -> bool:
         """Grant no claims on a queue until it is resumed; running jobs go on. False if it was paused."""
-        return self._steering.pause_queue(queue)
+        return self._steering.pause_queue(queue, reason)
 
     def resume_queue(self, queue: str) -> bool:
         """Grant claims on a queue again, and ring for what waits there. False if it was not paused."""

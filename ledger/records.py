@@ -78,6 +78,14 @@ class PausedQueue:
 
     queue: str
     paused_at: datetime
+    reason: str = ""
+    """What whoever paused it gave as one; may be empty."""
+
+    @property
+    def remark(self) -> str:
+        """Say it in one line."""
+        since = f"paused since {self.paused_at:%Y-%m-%d %H:%M:%S}"
+        return f"{since}: {' '.join(self.reason.split())}" if self.reason else since
 
 
 @dataclass(frozen=True, slots=True)

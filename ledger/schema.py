@@ -29,6 +29,7 @@ from sqlalchemy import (
     false,
     func,
     or_,
+    text,
 )
 
 from holdfast.jobs.codec import LARGEST_BYTES
@@ -302,6 +303,7 @@ queue_pauses: Final = Table(
     metadata,
     Column("queue", String(LONGEST_NAME), primary_key=True),
     Column("paused_at", Instant, nullable=False),
+    Column("reason", String(LONGEST_DETAIL), nullable=False, server_default=text("''")),
     *_instants("paused_at"),
 )
 
@@ -328,6 +330,8 @@ quarantined_messages: Final = Table(
     Index("uq_quarantined_messages_queue_digest", "queue", "digest", unique=True),
     *_instants("first_seen_at", "last_seen_at", "replayed_at"),
     *_counters("replays"),
+    # Else the next message would get the number of the one that was dropped last.
+    sqlite_autoincrement=True,
 )
 
 meta: Final = Table(

@@ -81,10 +81,11 @@ class Steering:
 
         return self._transactions.write(work, doing="wake")
 
-    def pause_queue(self, queue: str) -> bool:
-        """Gate a queue's claims; False if it was gated."""
+    def pause_queue(self, queue: str, reason: str) -> bool:
+        """Gate a queue's claims; False if it was gated, and then the first reason stays."""
+        statement = steering.pause(queue, storable_text(reason)[:LONGEST_DETAIL])
         row = self._transactions.write(
-            lambda connection: self._transactions.run(connection, steering.pause(queue)).first(),
+            lambda connection: self._transactions.run(connection, statement).first(),
             doing="pause a queue",
         )
         return row is not None
@@ -107,7 +108,7 @@ class Steering:
             lambda connection: self._transactions.run(connection, steering.paused()).all(),
             doing="read paused queues",
         )
-        return [PausedQueue(row.queue, row.paused_at) for row in found]
+        return [PausedQueue(row.queue, row.paused_at, row.reason) for row in found]
 
     def _hasten(
         self, queue: str, after: tuple[int, datetime, str] | None

@@ -1,6 +1,6 @@
 """`holdfast ledger`: what the ledger has to be told after its database was replaced."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,6 +10,8 @@ from holdfast.ledger import Ledger, connect
 from holdfast.ledger.revision import check_revision
 from holdfast.producer import require_ledger
 from holdfast.settings import load
+
+HELD: Final = "held after a restore or a failover: decide what may run, then resume"
 
 ledger = typer.Typer(no_args_is_help=True, help="What the ledger has to be told after a restore or failover.")
 
@@ -62,5 +64,5 @@ def _hold(opened: Ledger, read_here: tuple[str, ...]) -> dict[str, int]:
         if count.state not in FINAL_STATES:
             held[count.queue] = held.get(count.queue, 0) + count.count
     for queue in held:
-        opened.pause_queue(queue)
+        opened.pause_queue(queue, HELD)
     return held

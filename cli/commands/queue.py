@@ -32,14 +32,19 @@ def list_(*, as_json: AsJson = False) -> None:
 
 
 @queue.command()
-def pause(names: Names, *, as_json: AsJson = False) -> None:
+def pause(
+    names: Names,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; whoever asks what keeps a job waiting reads it.")] = "",
+    as_json: AsJson = False,
+) -> None:
     """Begin no job of these queues until they are resumed, whatever is restarted meanwhile.
 
     What runs goes on, enqueue goes on, and deadlines go on. Exit code 0: paused, also before; 2: error.
     """
     _check(names)
     with opened_ledger(load()) as ledger:
-        changed = {name: ledger.pause_queue(name) for name in names}
+        changed = {name: ledger.pause_queue(name, reason) for name in names}
         unknown = _unknown(ledger, names)
     _tell(changed, as_json=as_json, done="is paused", before="was paused already")
     for name in unknown:

@@ -94,11 +94,11 @@ def wake(job_id: str) -> Update:
     )
 
 
-def pause(queue: str) -> Insert:
+def pause(queue: str, reason: str) -> Insert:
     """Gate the claims of a queue."""
     return (
         insert(queue_pauses)
-        .values(queue=queue, paused_at=Now())
+        .values(queue=queue, paused_at=Now(), reason=reason)
         .on_conflict_do_nothing(index_elements=["queue"])
         .returning(queue_pauses.c.queue)
     )
@@ -112,7 +112,9 @@ def resume(queue: str) -> ReturningDelete[Any]:
 @cache
 def paused() -> Select[*tuple[Any, ...]]:
     """Read the gated queues."""
-    return select(queue_pauses.c.queue, queue_pauses.c.paused_at).order_by(queue_pauses.c.queue)
+    return select(queue_pauses.c.queue, queue_pauses.c.paused_at, queue_pauses.c.reason).order_by(
+        queue_pauses.c.queue
+    )
 
 
 def waiting_in(queue: str, after: tuple[int, datetime, str] | None, limit: int) -> Select[*tuple[Any, ...]]:

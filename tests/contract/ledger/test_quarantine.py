@@ -99,6 +99,14 @@ def test_drop_one(ledger, keep):
     assert [other] == [message.id for message in ledger.quarantine.listed()]
 
 
+def test_a_number_is_given_once(ledger, keep):
+    """Whoever noted the number of a dropped message does not replay or drop another one by it."""
+    kept, dropped = keep(), keep(queue="other")
+    ledger.quarantine.drop_one(dropped)
+    assert keep(queue="third") > dropped
+    ledger.quarantine.drop_one(kept)
+
+
 def test_drop_what_was_counted(ledger, keep):
     """What came after the count stays, though the filter would let it through."""
     which = MessageFilter(reasons=(QuarantineReason.UNDECODABLE,))

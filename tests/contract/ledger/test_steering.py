@@ -87,6 +87,18 @@ def test_pause(ledger):
     ]
 
 
+def test_a_pause_keeps_its_first_reason(ledger):
+    """What no database can hold is replaced, what is too long is cut, and one line says it all."""
+    for reason in ("the upstream\nis \x00 down", "another"):
+        ledger.pause_queue("mail", reason)
+    ledger.pause_queue("slow", "x" * 5000)
+    ledger.pause_queue("other")
+    mail, other, slow = ledger.paused_queues()
+    assert f"paused since {mail.paused_at:%Y-%m-%d %H:%M:%S}: the upstream is \ufffd down" == mail.remark
+    assert other.remark.endswith(f"{other.paused_at:%S}")
+    assert 2000 == len(slow.reason)
+
+
 def test_rings_of_a_paused_queue_are_put_off_and_not_sent(ledger, by_hand):
     """However often they come due they are held; the queue beside it rings, and the pause has a beginning."""
     paused, other = a_new_job(queue="mail"), a_new_job()

@@ -56,6 +56,15 @@ def test_a_queue_is_paused_listed_and_resumed(ledger, run):
     assert [] == ledger.paused_queues()
 
 
+def test_a_pause_says_why(ledger, run):
+    """Wherever somebody asks what keeps a job waiting."""
+    job = a_new_job(queue="mail")
+    ledger.enqueue([job])
+    assert 0 == run("queue", "pause", "mail", "--reason", "the post office is on strike")[0]
+    for asked in (("job", job.id), ("queue", "list"), ("queue", "list", "--json")):
+        assert "the post office is on strike" in " ".join(run(*asked)[1].split())
+
+
 def test_a_name_that_nobody_knows_is_paused_and_questioned(ledger, run):
     """It may be a queue of tomorrow; it may be a slip of the pen. What can be no queue is refused."""
     code, _, said = run("queue", "pause", "mial")

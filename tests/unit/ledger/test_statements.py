@@ -98,7 +98,7 @@ STATEMENTS = {
     "ask to cancel": steering.ask_to_cancel("j", "r"),
     "requeue": steering.requeue("j", 60.0),
     "wake": steering.wake("j"),
-    "pause": steering.pause("q"),
+    "pause": steering.pause("q", "why"),
     "resume": steering.resume("q"),
     "paused": steering.paused(),
     "register": workers.register({"id": "w"}),
