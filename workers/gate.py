@@ -10,7 +10,7 @@ from holdfast.jobs.clock import Clock, random_fraction
 from holdfast.jobs.errors import LeaseLost, LedgerError
 from holdfast.jobs.events import Events, RingDropped, ServiceFailed
 from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
-from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
+from holdfast.jobs.job import Apart, Claim, ClaimRequest, Without
 from holdfast.jobs.lease import Lease
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.holds import Holds
@@ -175,7 +175,7 @@ class Gate:
             tickets, apart = self._next_tickets(), None
             requests = [ClaimRequest(ticket.token, ticket.job_id) for ticket in tickets]
         if requests:
-            self._begin_claim(requests, tickets, apart=apart)
+            self._begin_claim(requests, tickets, self._spared(apart), apart)
 
     def look_apart(self) -> None:
         """Claim what there is room for in isolated processes; called when there may be some."""
@@ -186,7 +186,7 @@ class Gate:
         self,
         requests: list[ClaimRequest],
         tickets: list[RingTicket],
-        without: Without = NO_EXCEPTION,
+        without: Without,
         apart: Apart | None = None,
     ) -> "asyncio.Task[list[Claim]]":
         self._claiming = requests
@@ -246,7 +246,7 @@ class Gate:
         finally:
             self._claiming = []
         self._tell_room()
-        if apart is not None and claims:
+        if apart is not None and any(self.attempt_of(claim.lease) for claim in claims):
             # When they have found their places, there may be room for more.
             self._soon(self.look_apart)
         elif self._waiting or self._wishes:
@@ -321,7 +321,7 @@ class Gate:
         while self._is_quiet():
             wanted = self._wanted()
             requests = [ClaimRequest(new_lease_token()) for _ in range(wanted)]
-            claims = await self._begin_claim(requests, [], self._spared())
+            claims = await self._begin_claim(requests, [], self._spared(None))
             self._finds_unrung = len(claims) == wanted
             if not self._finds_unrung:
                 return
@@ -331,10 +331,11 @@ class Gate:
         # Nobody knows which tasks will come, so no more than threads, until there are none left.
         return min(wanted, threads) if threads > 0 and self._threaded.tasks else wanted
 
-    def _spared(self) -> Without:
-        # What lost its lease and has not ended here must not meet the next execution of its job (B17).
-        lost = (job for job, attempt in self.running.items() if attempt.interrupted is Interrupt.LEASE_LOST)
-        return Without(self._threaded.tasks if self.free_threads <= 0 else frozenset(), frozenset(lost))
+    def _spared(self, apart: Apart | None) -> Without:
+        # What was cut off and has not ended here must not meet the next execution of its job (B17).
+        ending = (job for job, attempt in self.running.items() if attempt.interrupted is not None)
+        has_threads = apart is not None or self.free_threads > 0
+        return Without(frozenset() if has_threads else self._threaded.tasks, frozenset(ending))
 
     def _is_quiet(self) -> bool:
         if self.is_closed or self.is_suspended or self._claiming or self._waiting or self.free <= 0:

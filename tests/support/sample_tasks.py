@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -211,11 +212,32 @@ def killer_on_thread(folder: str, how: str, seconds: float = 0.0) -> None:
 def apart(folder: str, how: str = "") -> int:
     """Do in a process of its own what nobody may do in a worker."""
     mark(Path(folder), "apart.start", str(os.getpid()))
-    if how == "spin":
-        ctypes.PyDLL(None).sleep(600)
-    elif how:
-        die(how)
+    match how:
+        case "":
+            pass
+        case "spin":
+            ctypes.PyDLL(None).sleep(600)
+        case "helper":
+            helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            mark(Path(folder), "apart.helper", str(helper.pid))
+            helper.wait()
+        case _:
+            die(how)
     return os.getpid()
+
+
+@task(name="sample.apart_for_a_while", isolated=True, retry=QUICK)
+async def apart_for_a_while(
+    ctx: TaskContext, folder: str, name: str, seconds: float, *, first: bool = False
+) -> int:
+    """Take a while in a process of its own; `first` completes the job beforehand, in its transaction."""
+    mark(Path(folder), f"{name}.start", str(os.getpid()))
+    if first:
+        async with ctx.transaction() as session:
+            ctx.complete(session, 7)
+    await asyncio.sleep(seconds)
+    mark(Path(folder), f"{name}.end", str(os.getpid()))
+    return 7
 
 
 @task(name="sample.hungry", isolated=True, memory_mb=512, retry=RetryPolicy(max_attempts=1))

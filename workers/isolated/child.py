@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn, TypeVar
 
 from holdfast.jobs.clock import SystemClock
+from holdfast.jobs.errors import PlatformError
 from holdfast.jobs.events import Event, Events
 from holdfast.jobs.ids import LeaseToken
 from holdfast.jobs.job import Settled, Settlement
@@ -21,12 +22,13 @@ from holdfast.jobs.lease import Lease
 from holdfast.jobs.outcome import Outcome
 from holdfast.jobs.state import JobState
 from holdfast.ledger import Ledger
+from holdfast.tasks.outbox import Connection
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.executor import Executor
 from holdfast.workers.isolated import wire
 from holdfast.workers.isolated.parts import Parts
 from holdfast.workers.outcomes import outcome_as_json
-from holdfast.workers.port import WorkerPort
+from holdfast.workers.port import Calls, WorkerPort
 from holdfast.workers.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -62,14 +64,22 @@ class _Child:
 
     async def serve(self, line: socket.socket) -> None:
         reader, self._line = await asyncio.open_unix_connection(sock=line)
-        parts = Parts(self._app)
+        try:
+            parts = Parts(self._app)
+        except PlatformError as error:
+            # The ledger cannot be reached from here: no job did that.
+            self._say({"refused": str(error)})
+            await self._line.drain()
+            raise
         events, clock = Events(_Ignored()), SystemClock()
         writer = _LineWriter(parts.ledger, self._say)
         executor = Executor(
             registry=self._app.registry,
             writer=writer,
             threads=DaemonThreads(THREADS, name="holdfast-handler"),
-            port=WorkerPort(parts.ledger, writer, find=lambda lease: self._running.get(lease.token)),
+            port=_ChildPort(
+                parts.ledger, writer, find=lambda lease: self._running.get(lease.token), say=self._say
+            ),
             events=events,
             clock=clock,
             watcher=_Ignored(),
@@ -108,6 +118,31 @@ class _Child:
         # The worker kills this process, which is what ends such a handler.
         end_late.close()
         self._say({"abandoned": attempt.lease.token})
+
+
+class _ChildPort(WorkerPort):
+    """Says when a handler's own transaction is about to end its job, and when it did."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        writer: Calls,
+        *,
+        find: Callable[[Lease], RunningAttempt | None],
+        say: Callable[[wire.Message], None],
+    ) -> None:
+        super().__init__(ledger, writer, find=find)
+        self._say = say
+        self._loop = asyncio.get_running_loop()
+
+    def settle_in(self, connection: Connection, settlement: Settlement) -> Settled:
+        # A `def` handler is on a thread of its own.
+        self._loop.call_soon_threadsafe(self._say, {"completing": settlement.lease.token})
+        return super().settle_in(connection, settlement)
+
+    def mark_settled(self, lease: Lease, settled: Settled) -> None:
+        super().mark_settled(lease, settled)
+        self._loop.call_soon_threadsafe(self._say, {"completed": lease.token, "settled": settled.state})
 
 
 class _LineWriter:

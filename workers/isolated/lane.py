@@ -32,8 +32,9 @@ PATIENCE_SECONDS: Final = {Interrupt.LEASE_LOST: 1.0, Interrupt.DRAIN: 4.0, Inte
 """How long a handler may take to end after such an interrupt, before its process is killed."""
 DISMISS_SECONDS: Final = 5.0
 """How long a process may take to end that nobody needs any more: a handler may have left a thread in it."""
-REST_SECONDS: Final = 30.0
-"""How long nothing is claimed after the nursery process failed."""
+FIRST_REST_SECONDS: Final = 1.0
+LONGEST_REST_SECONDS: Final = 30.0
+"""How long nothing is claimed after a process could not be had: doubled each time, until one serves."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,10 +78,12 @@ class Lane:
         self._events = events
         self._monotonic = monotonic
         self._memory = memory or OutOfMemoryCount()
-        self._nursery = Nursery(was_out_of_memory=self._memory.was_raised)
+        self._nursery = Nursery(was_out_of_memory=self._memory.was_raised, on_lost=self._rest)
         self._cells: set[_Cell] = set()
         self._changed = asyncio.Event()
         self._rests_until = 0.0
+        self._failures = 0
+        """In a row: processes that could not be had."""
         self._is_closed = False
         self.on_room: Callable[[], object] = bool
         """Called when a process has ended, and another one may begin."""
@@ -151,17 +154,34 @@ class Lane:
         try:
             child = await asyncio.shield(cell.child)
         except NurseryFailed as error:
-            self._rests_until = self._monotonic() + REST_SECONDS
-            self._events.emit(ServiceFailed(service="isolation", error=str(error)))
-            self._end_all(cell, lambda: HandedBack("isolation does not start"))
+            self._refuse(cell, str(error))
             return
-        child.send({"run": wire.claim_as_json(member.attempt.claim)})
         member.attempt.watch(lambda: self._interrupt(cell, child, member))
+        # Its limits begin when it can begin.
+        await child.ready.wait()
+        child.send({"run": wire.claim_as_json(member.attempt.claim)})
+        if member.attempt.interrupted is not None:
+            child.send(_interruption(member.attempt, member.attempt.interrupted))
+
+    def _refuse(self, cell: _Cell, why: str) -> None:
+        """Give back what a process was wanted for that could not be had; nobody's attempt is to blame."""
+        if not cell.is_closing:
+            self._rest()
+            self._events.emit(ServiceFailed(service="isolation", error=why))
+        self._end_all(cell, lambda: HandedBack("isolation does not start"))
+
+    def _rest(self) -> None:
+        self._failures += 1
+        rest = min(FIRST_REST_SECONDS * 2.0 ** min(self._failures - 1, 10), LONGEST_REST_SECONDS)
+        self._rests_until = self._monotonic() + rest
 
     async def _watch(self, cell: _Cell, child: Child) -> None:
         death = await child.death
-        cell.is_closing = True
         left = [member for member in cell.members.values() if not member.verdict.done()]
+        if left and child.refusal and not any(member.is_to_blame for member in left):
+            self._refuse(cell, child.refusal)
+            return
+        cell.is_closing = True
         if left:
             self._tell(cell, death, left)
         self._forget(cell)
@@ -191,26 +211,30 @@ class Lane:
     def _hear(self, cell: _Cell, message: wire.Message) -> None:
         kind = next(iter(message))
         member = cell.members.get(LeaseToken(str(message[kind])))
+        self._failures = 0
         if member is None or member.verdict.done():
             return
         match kind:
+            case "completing":
+                member.attempt.is_completing = True
             case "outcome":
                 member.verdict.set_result(outcome_of_json(message["is"]))
             case "handed_back":
                 member.verdict.set_result(HandedBack(message["why"]))
             case "abandoned":
                 self._blame(cell, member)
+            case "completed":
+                _note_settled(member, message)
             case _:
                 if message["settled"] is not None:
-                    state = JobState(message["settled"])
-                    member.attempt.settled = Settled(member.attempt.lease, state)
+                    _note_settled(member, message)
                 member.verdict.set_result(Lost())
 
     def _interrupt(self, cell: _Cell, child: Child, member: _Member) -> None:
         why = member.attempt.interrupted
         if why is None:
             return
-        child.send({"interrupt": member.attempt.lease.token, "why": why.value})
+        child.send(_interruption(member.attempt, why))
         if why in PATIENCE_SECONDS:
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS[why], self._lose_patience, cell, member)
 
@@ -260,3 +284,11 @@ class Lane:
 
 def _lost(why: str) -> Crashed:
     return Crashed(Failure(type=FAILURE_TYPE, message=why, traceback=""), None)
+
+
+def _interruption(attempt: RunningAttempt, why: Interrupt) -> wire.Message:
+    return {"interrupt": attempt.lease.token, "why": why.value}
+
+
+def _note_settled(member: _Member, message: wire.Message) -> None:
+    member.attempt.settled = Settled(member.attempt.lease, JobState(message["settled"]))

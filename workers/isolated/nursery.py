@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,10 @@ from holdfast.workers.isolated.child import FAILED
 START_SECONDS: Final = 60.0
 """How long loading the user's modules may take."""
 _PROGRAM: Final = "holdfast.workers.isolated"
+CHILD_SECONDS: Final = 30.0
+"""How long a child may take to connect to the ledger."""
+KILL_SECONDS: Final = 5.0
+"""How long a death may take that was ordered, before the nursery process is ended with all it has."""
 _LONGEST_REPORT: Final = 256_000
 _LAST_WORDS_SECONDS: Final = 1.0
 
@@ -31,7 +36,12 @@ class Child:
     def __init__(self, number: int) -> None:
         """Name it; it is not there yet."""
         self.number = number
-        self.is_ready = False
+        self.pid = 0
+        """0 until it serves."""
+        self.refusal = ""
+        """Why it could not serve: none of its jobs did that."""
+        self.ready = asyncio.Event()
+        """It serves, or is dead."""
         loop = asyncio.get_running_loop()
         self.death: asyncio.Future[Death] = loop.create_future()
         self._writer: asyncio.StreamWriter | None = None
@@ -61,11 +71,15 @@ class Child:
         self.hang_up()
         if not self.death.done():
             self.death.set_result(death)
+        self.ready.set()
 
     async def _listen(self, reader: asyncio.StreamReader, hear: Callable[[wire.Message], None]) -> None:
         while (message := await wire.read(reader)) is not None:
             if "ready" in message:
-                self.is_ready = True
+                self.pid = message["ready"]
+                self.ready.set()
+            elif "refused" in message:
+                self.refusal = message["refused"]
             else:
                 hear(message)
 
@@ -73,9 +87,13 @@ class Child:
 class Nursery:
     """Starts the nursery process when the first child is wanted, and again after it ended. On one loop."""
 
-    def __init__(self, *, was_out_of_memory: Callable[[], bool]) -> None:
-        """Prepare; `was_out_of_memory` tells whether the kernel has just killed for want of memory."""
+    def __init__(self, *, was_out_of_memory: Callable[[], bool], on_lost: Callable[[], object]) -> None:
+        """Prepare; `was_out_of_memory` tells whether the kernel has just killed for want of memory.
+
+        `on_lost` hears that the nursery process has ended, and its children with it.
+        """
         self._was_out_of_memory = was_out_of_memory
+        self._on_lost = on_lost
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -93,6 +111,7 @@ class Nursery:
         except OSError as error:
             self._children.pop(child.number, None)
             raise NurseryFailed(f"no process could be made: {error}") from error
+        asyncio.get_running_loop().call_later(CHILD_SECONDS, self._expect, child)
         return child
 
     async def _bear(
@@ -118,6 +137,17 @@ class Nursery:
         if self._control is not None and not child.death.done():
             with contextlib.suppress(OSError):
                 self._control.send(json.dumps({"kill": child.number}).encode())
+            asyncio.get_running_loop().call_later(KILL_SECONDS, self._insist, child)
+
+    def _expect(self, child: Child) -> None:
+        if child.number in self._children and not child.ready.is_set():
+            child.refusal = f"it was not ready within {CHILD_SECONDS:g} s"
+            self.kill(child)
+
+    def _insist(self, child: Child) -> None:
+        # Frozen, or our word was lost.
+        if child.number in self._children:
+            self._lose("did not answer")
 
     def close(self) -> None:
         """End the nursery process and what is left of its children. May be called twice."""
@@ -149,7 +179,11 @@ class Nursery:
         command = [sys.executable, "-P", "-m", _PROGRAM, str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and program, no shell
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # It ends its children's groups when we are gone: nobody may end it first, with our group.
+                start_new_session=True,
             )
             ours.send(json.dumps({"path": sys.path}).encode())
         except OSError as error:
@@ -179,7 +213,12 @@ class Nursery:
                 self._ready.set_result(None)
             return
         child = self._children.pop(report["child"], None)
-        if child is not None:
+        if child is None:
+            return
+        if "failed" in report:
+            child.refusal = report["failed"]
+            self._bury(child, Death("no process", peak_mb=0.0, is_proof=False))
+        else:
             self._bury(child, self._death(report, child))
 
     def _death(self, report: dict[str, Any], child: Child) -> Death:
@@ -190,7 +229,7 @@ class Nursery:
             report["peak_mb"],
             trace=report["trace"],
             is_out_of_memory=self._was_out_of_memory(),
-            is_leaving=has_failed or not child.is_ready,
+            is_leaving=has_failed or not child.pid,
         )
 
     def _lose(self, why: str) -> None:
@@ -206,7 +245,14 @@ class Nursery:
                 process.wait(1.0)
         children, self._children = self._children, {}
         for child in children.values():
+            if child.pid:
+                # They end with their parent; what they started does not.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child.pid, signal.SIGKILL)
+            else:
+                child.refusal = f"the nursery process {why}"
             self._bury(child, Death(f"the nursery process {why}", peak_mb=0.0, is_proof=False))
+        self._on_lost()
 
     def _bury(self, child: Child, death: Death) -> None:
         burial = asyncio.get_running_loop().create_task(child.bury(death))

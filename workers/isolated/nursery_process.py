@@ -82,15 +82,31 @@ class _Nursery:
             self._kill(request["kill"])
         elif descriptors:
             self._bear(request, descriptors[0])
+        else:
+            # The kernel drops what it cannot give a number to.
+            self._refuse(request["child"], "no descriptor is left")
         return True
 
     def _bear(self, request: dict[str, Any], descriptor: int) -> None:
-        number, last_words, parent = request["child"], LastWords(), os.getpid()
-        pid = os.fork()
+        parent = os.getpid()
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, descriptor)
+            try:
+                last_words = LastWords()
+                undo.callback(last_words.close)
+                pid = os.fork()
+            except OSError as error:
+                # Of processes, descriptors or memory there is none left: the other children go on.
+                self._refuse(request["child"], str(error))
+                return
+            undo.pop_all()
         if pid == 0:
             self._become(request, descriptor, last_words, parent)
         os.close(descriptor)
-        self._children[pid] = _Child(number, last_words)
+        self._children[pid] = _Child(request["child"], last_words)
+
+    def _refuse(self, number: int, why: str) -> None:
+        self._report({"child": number, "failed": why})
 
     def _become(
         self, request: dict[str, Any], descriptor: int, last_words: LastWords, parent: int
@@ -99,6 +115,8 @@ class _Nursery:
             self._libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
+        # A group of its own: what the handler starts ends with it.
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -113,7 +131,7 @@ class _Nursery:
     def _kill(self, number: int) -> None:
         for pid, child in self._children.items():
             if child.number == number:
-                os.kill(pid, signal.SIGKILL)
+                _end_group(pid)
 
     def _reap(self) -> None:
         while self._children:
@@ -124,6 +142,7 @@ class _Nursery:
             if child is None:
                 # A process that a user's module started when it was loaded.
                 continue
+            _end_group(pid)
             report = {
                 "child": child.number,
                 "status": status,
@@ -131,10 +150,20 @@ class _Nursery:
                 "trace": child.last_words.read(),
             }
             child.last_words.close()
-            with contextlib.suppress(ConnectionError):
-                self._control.send(json.dumps(report).encode())
+            self._report(report)
+
+    def _report(self, report: dict[str, Any]) -> None:
+        with contextlib.suppress(ConnectionError):
+            self._control.send(json.dumps(report).encode())
 
     def _end(self) -> NoReturn:
         for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            _end_group(pid)
         os._exit(0)
+
+
+def _end_group(pid: int) -> None:
+    # By its number, too: a child that was born this moment may not have its group yet.
+    for end in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            end(pid, signal.SIGKILL)

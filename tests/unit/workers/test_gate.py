@@ -355,6 +355,48 @@ def test_isolated_jobs_take_no_slots(ledger, clock):
     asyncio.run(main())
 
 
+def test_an_isolated_job_that_is_ending_here_is_left_to_others(ledger, lively, clock):
+    """Cut off, and free in the ledger before it has ended: it is not claimed again and again."""
+
+    async def main():
+        isolated = Isolated(wishes=lambda: [(Apart(), 2)])
+        async with bench(ledger, slots=4, clock=clock, isolated=isolated) as b:
+            (job,) = enqueued(ledger, cohort=1)
+            await b.until_started(1)
+            b.started[0].interrupt(Interrupt.SOFT_TIMEOUT)
+            # One that was under way knew nothing of it.
+            for is_free in (False, True):
+                if is_free:
+                    ledger.hand_back([b.started[0].lease], "it ran past its end")
+                asked = b.line.count("claim")
+                clock.advance(5.0)
+                await turns(lambda before=asked: b.line.count("claim") >= before + 4)
+            assert (AVAILABLE, 1) == (ledger.job(job).state, ledger.job(job).claims)
+
+    asyncio.run(main())
+
+
+def test_what_was_claimed_and_given_back_is_no_reason_to_look_again(ledger, clock):
+    """The next look comes with its time."""
+
+    async def main():
+        room = []
+        async with bench(ledger, clock=clock, isolated=Isolated(wishes=lambda: list(room))) as b:
+            (job,) = enqueued(ledger, cohort=1)
+            room.append((Apart(), 1))
+            b.gate.look_apart()
+            await b.until_started(1)
+            ledger.hand_back([b.started[0].lease], "somebody else's doing")
+            b.gate.look_apart()
+            await turns(lambda: ledger.job(job).claims == 2 and ledger.job(job).state is AVAILABLE)
+            asked = b.line.count("claim")
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert asked == b.line.count("claim")
+
+    asyncio.run(main())
+
+
 def test_a_broker_that_is_away_costs_no_speed(ledger, clock):
     """While no ring comes and the ledger has more, a slot that becomes free is used at once."""
 

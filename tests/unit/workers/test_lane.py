@@ -11,7 +11,7 @@ from holdfast.tests.support.builders import a_claim
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.companion.memory import OutOfMemoryCount
 from holdfast.workers.executor import Stopped
-from holdfast.workers.isolated.lane import Lane
+from holdfast.workers.isolated.lane import Lane, _Cell
 from holdfast.workers.isolated.nursery import NurseryFailed
 from holdfast.workers.verdicts import HandedBack, Verdict
 
@@ -98,6 +98,24 @@ def test_a_nursery_that_fails_costs_no_attempt_and_is_left_in_peace(events):
         await turns(lambda: lane.wishes() == [])
 
     asyncio.run(main())
+
+
+def test_each_process_that_cannot_be_had_is_waited_for_longer(events):
+    """A second, then two, half a minute at most; and a second again after one that served."""
+    now = [0.0]
+    lane = a_lane(events)
+    lane._monotonic = lambda: now[0]  # noqa: SLF001 -- the lane's clock
+    rests = []
+    for _ in range(7):
+        lane._rest()  # noqa: SLF001 -- what a nursery that was lost calls
+        rests.append(lane._rests_until - now[0])  # noqa: SLF001 -- how long
+    assert [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] == rests
+    assert [] == lane.wishes()
+    now[0] += 30.0
+    assert [(Apart(), 1)] == lane.wishes()
+    lane._hear(_Cell(1, None), {"ended": "t", "settled": None})  # noqa: SLF001 -- a child that served
+    lane._rest()  # noqa: SLF001 -- see above
+    assert 1.0 == lane._rests_until - now[0]  # noqa: SLF001 -- see above
 
 
 def test_a_place_is_free_again_when_no_process_came(events):
