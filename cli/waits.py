@@ -52,6 +52,6 @@ def _reasons(job: Job, around: Surroundings) -> Iterator[str]:
         yield f"no live worker that reads queue {job.queue} offers task {job.task}"
     elif job.cohort is not None and not any(worker.has_lane for worker in able):
         yield (
-            f"no live worker that reads queue {job.queue} and offers task {job.task} has room for isolated jobs;"
-            " set HOLDFAST_WORKER_ISOLATED_PROCESSES above 0 on one"
+            f"no live worker that reads queue {job.queue} and offers task {job.task}"
+            " has room for isolated jobs: set HOLDFAST_WORKER_ISOLATED_PROCESSES"
         )

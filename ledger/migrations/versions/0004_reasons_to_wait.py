@@ -1,4 +1,4 @@
-"""A queue says why it is paused, a worker whether it has a lane; no number of a dropped message is given again.
+"""Queues say why they are paused, workers whether they have a lane; no message gets a dropped one's number.
 
 Revision 0004. Queues that are paused were paused without a reason. A worker that does not say whether it has
 a lane is of an older version, and counts as one with a lane, which is what the settings say by default.

@@ -1,4 +1,4 @@
-"""Jobs that run apart, where nobody has a place for them: they wait, say why, and are not put aside for it."""
+"""Jobs that run apart, where nobody has a place for them: they wait and say why."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def sweep(ledger):
 
 
 def test_without_a_lane(ledger, register, isolated, sweep, by_hand):
-    """Where no living worker has a lane, a job that runs apart is marked once, and never quarantined for it."""
+    """Where no living worker has a lane, an isolated job is marked once, and never quarantined for it."""
     register(has_lane=False)
     shared = a_new_job()
     ledger.enqueue([shared])
@@ -76,7 +76,7 @@ def test_a_suspect_without_a_lane(ledger, register, sweep, by_hand):
 
 
 def test_a_lane_comes(ledger, register, isolated, sweep):
-    """The mark goes when a worker with a lane comes that offers the task, and a lane that is full puts none back."""
+    """The mark goes when a worker with a lane offers the task; a lane that is full brings none back."""
     register(has_lane=False)
     assert [(isolated.id, NO_LANE)] == sweep()[0]
     register(has_lane=True, version="2")
@@ -108,7 +108,7 @@ def test_the_reason_changes(ledger, register, isolated, sweep, by_hand):
 
 
 def test_an_old_job_of_an_isolated_task(ledger, register, sweep):
-    """Where nobody has a lane, a job from before its task was isolated runs in the worker, as it did before."""
+    """Where nobody has a lane, one from before its task was isolated runs in the worker, as it did."""
     worker = register(has_lane=False)
     job = a_new_job()
     ledger.enqueue([job])
