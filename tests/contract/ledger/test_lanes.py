@@ -6,6 +6,7 @@ from holdfast.jobs.ids import new_lease_token
 from holdfast.jobs.job import Apart, ClaimRequest
 from holdfast.jobs.outcome import Crashed
 from holdfast.jobs.state import JobState
+from holdfast.ledger.statements import maintenance
 from holdfast.ledger.statements.maintenance import NO_LANE, NO_OFFER
 from holdfast.tests.support.builders import a_failure, a_new_job, a_settlement, a_worker, an_offer
 
@@ -40,6 +41,27 @@ def sweep(ledger):
     def once(quarantine_after_seconds=0.0):
         waiting, ended = ledger.without_offer(quarantine_after_seconds=quarantine_after_seconds, limit=10)
         return [(one.job_id, one.why) for one in waiting], [one.job_id for one in ended]
+
+    return once
+
+
+@pytest.fixture
+def interrupted(ledger, sweep, by_hand, monkeypatch):
+    """Sweep over a mark that is years old, while something happens between the marks and the quarantine."""
+
+    def once(meanwhile, mark):
+        ledger.register_worker(a_worker(), [])
+        assert [mark] == [why for _, why in sweep(600)[0]]
+        by_hand("UPDATE jobs SET no_offer_since = :at", at=PAST)
+        by_hand("UPDATE workers SET started_at = :at", at=PAST)
+        find = maintenance.never_offered
+
+        def find_late(*values):
+            meanwhile()
+            return find(*values)
+
+        monkeypatch.setattr(maintenance, "never_offered", find_late)
+        return sweep(600)
 
     return once
 
@@ -105,6 +127,20 @@ def test_the_reason_changes(ledger, register, isolated, sweep, by_hand):
     assert ([(isolated.id, NO_OFFER)], []) == sweep(600)
     by_hand("UPDATE jobs SET no_offer_since = :at", at=PAST)
     assert ([], [isolated.id]) == sweep(600)
+
+
+def test_an_offer_that_goes_in_the_midst_of_a_sweep(ledger, register, isolated, interrupted):
+    """The time that a job waited for a lane is no time without any offer."""
+    laneless = register(has_lane=False)
+    assert ([], []) == interrupted(lambda: ledger.retire_worker(laneless.id), NO_LANE)
+    assert (JobState.AVAILABLE, NO_LANE) == (ledger.job(isolated.id).state, ledger.job(isolated.id).detail)
+
+
+@pytest.mark.parametrize("has_lane", [True, False])
+def test_an_offer_that_comes_in_the_midst_of_a_sweep(ledger, register, isolated, interrupted, has_lane):
+    """A job that somebody offers in time is not quarantined, whether that worker has a lane or not."""
+    assert ([], []) == interrupted(lambda: register(has_lane=has_lane), NO_OFFER)
+    assert JobState.AVAILABLE == ledger.job(isolated.id).state
 
 
 def test_an_old_job_of_an_isolated_task(ledger, register, sweep):
