@@ -36,15 +36,22 @@ def _reasons(job: Job, around: Surroundings) -> Iterator[str]:
     for pause in around.pauses:
         if pause.queue == job.queue:
             yield f"queue {job.queue} is {pause.remark}; `holdfast queue resume {job.queue}` opens it"
-    readers = {worker.id for worker in around.workers if job.queue in worker.queues}
+    readers = {worker.id: worker for worker in around.workers if job.queue in worker.queues}
     offers = [offer for offer in around.offers if offer.task == job.task]
+    versions = [offer for offer in offers if offer.version == job.version]
+    able = [readers[offer.worker_id] for offer in versions if offer.worker_id in readers]
     if not around.workers:
         yield "no live worker"
     elif not readers:
         yield f"no live worker reads queue {job.queue}"
     elif not offers:
         yield f"no live worker offers task {job.task}"
-    elif not any(offer.version == job.version for offer in offers):
+    elif not versions:
         yield f"no live worker offers version {job.version} of task {job.task}"
-    elif not any(offer.version == job.version and offer.worker_id in readers for offer in offers):
+    elif not able:
         yield f"no live worker that reads queue {job.queue} offers task {job.task}"
+    elif job.cohort is not None and not any(worker.has_lane for worker in able):
+        yield (
+            f"no live worker that reads queue {job.queue} and offers task {job.task}"
+            " has room for isolated jobs: set HOLDFAST_WORKER_ISOLATED_PROCESSES"
+        )

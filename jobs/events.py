@@ -118,10 +118,11 @@ class JobExpired(JobEvent):
 
 @dataclass(frozen=True, slots=True)
 class JobHasNoOffer(JobEvent):
-    """No live worker offers the job's task; it waits."""
+    """No live worker can run the job; it waits."""
 
     level: ClassVar[Level] = "warning"
     waited_seconds: float = 0.0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

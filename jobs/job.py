@@ -262,6 +262,8 @@ class WorkerRow:
     """Names the machine, its boot and the pid namespace: where `pid` means something."""
     started_marker: str = ""
     """When the process started, as the machine says it: pids are used again."""
+    has_lane: bool = False
+    """It has isolated processes: only such a worker runs jobs that have a cohort (B11)."""
 
 
 @dataclass(frozen=True, slots=True)

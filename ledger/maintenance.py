@@ -88,7 +88,7 @@ class Maintenance:
     def without_offer(
         self, *, quarantine_after_seconds: float, limit: int
     ) -> tuple[list[Leftover], list[Leftover]]:
-        """Mark jobs that no living worker offers; quarantine those for which that lasted too long."""
+        """Mark jobs that no living worker can run; quarantine those that none has offered for too long."""
         self._transactions.write(
             lambda connection: self._transactions.run(connection, maintenance.offered_again()),
             doing="clear marks",
@@ -108,11 +108,7 @@ class Maintenance:
             doing="quarantine jobs without offer",
         )
         gone = {row.id for row in ended}
-        waiting = [
-            rows.leftover(row, worker_id=None, why=maintenance.NO_OFFER)
-            for row in marked
-            if row.id not in gone
-        ]
+        waiting = [rows.leftover(row, worker_id=None, why=row.detail) for row in marked if row.id not in gone]
         return waiting, [rows.leftover(row, worker_id=None, why=reason.value) for row in ended]
 
     def _take_back(self, connection: Connection, found: Sequence[AnyRow]) -> list[Leftover]:

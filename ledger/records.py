@@ -22,6 +22,8 @@ class NewWorker:
     """Names the machine, its boot and the pid namespace: where `pid` means something."""
     started_marker: str = ""
     """When the process started, as the machine says it: pids are used again."""
+    has_lane: bool = False
+    """It has isolated processes, for isolated tasks and for suspects."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Roster:
             "queues": json.dumps(list(worker.queues)),
             "machine_id": worker.machine_id,
             "started_marker": worker.started_marker,
+            "has_lane": worker.has_lane,
         }
         offered = [
             {

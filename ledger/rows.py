@@ -150,6 +150,7 @@ def worker(row: AnyRow) -> WorkerRow:
             queues=_names(row.queues),
             machine_id=_text(row.machine_id),
             started_marker=_text(row.started_marker),
+            has_lane=bool(row.has_lane),
         )
     except (TypeError, ValueError) as error:
         raise BadRow(detail=f"worker {row.id}: {error}"[:200]) from error

@@ -30,6 +30,7 @@ from sqlalchemy import (
     func,
     or_,
     text,
+    true,
 )
 
 from holdfast.jobs.codec import LARGEST_BYTES
@@ -266,6 +267,8 @@ workers: Final = Table(
     Column("queues", Text, nullable=False),
     Column("machine_id", String(LONGEST_NAME), nullable=False),
     Column("started_marker", String(LONGEST_NAME), nullable=False),
+    # It runs jobs that have a cohort; who does not say so is of an older version.
+    Column("has_lane", Boolean, nullable=False, server_default=true()),
     Column("alive", Boolean, nullable=False),
     Column("beat_seq", BigInteger, nullable=False),
     Column("started_at", Instant, nullable=False),

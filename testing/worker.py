@@ -117,6 +117,7 @@ class Worker:
             version="testing",
             slots=self._around.slots,
             queues=_NO_QUEUE,
+            has_lane=True,
         )
         offers = [Offer(task.name, task.spec.version, task.spec.queue) for task in self._registry]
         self._around.ledger.register_worker(new, offers)

@@ -36,6 +36,7 @@ class Registration:
         *,
         ledger: Ledger,
         heir: Heir | None,
+        has_lane: bool,
         events: Events,
         clock: Clock,
         is_leaving: Callable[[], bool] = bool,
@@ -51,6 +52,7 @@ class Registration:
         self._registry = registry
         self._ledger = ledger
         self._heir = heir
+        self._has_lane = has_lane
         self._events = events
         self._is_leaving = is_leaving
         self._pause = pause or threading.Event().wait
@@ -95,6 +97,7 @@ class Registration:
                 queues=config.queues,
                 machine_id=birth.machine_id,
                 started_marker=birth.started_marker,
+                has_lane=self._has_lane,
             ),
             [task.spec.offer() for task in self._registry],
         )

@@ -228,6 +228,7 @@ class Runtime:
             self._outfit.registry,
             ledger=self.ledger,
             heir=self.heir,
+            has_lane=self._outfit.lane is not None,
             events=self.events,
             clock=self._clock,
             is_leaving=lambda: self.is_draining,

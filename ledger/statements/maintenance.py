@@ -27,6 +27,7 @@ FIRST_RING_PAUSE_SECONDS: Final = 60
 LONGEST_RING_PAUSE_SECONDS: Final = 3600
 MOST_DOUBLINGS: Final = 6
 NO_OFFER: Final = "no_worker_offers"
+NO_LANE: Final = "no living worker has room for isolated jobs: set HOLDFAST_WORKER_ISOLATED_PROCESSES"
 
 
 @lru_cache(maxsize=64)
@@ -172,20 +173,24 @@ def quarantine_waiting(reason: QuarantineReason, detail: str, *states: JobState)
 
 @cache
 def offered_again() -> Update:
-    """Take the mark from jobs that a living worker offers now, and ring: who heard the last one let it go."""
+    """Take the mark from jobs that a living worker can run now, and ring: who heard the last one let it go.
+
+    Also from those that wait for another reason now: they are marked anew, and their time begins again.
+    """
+    is_outdated = _is_runnable() | jobs.c.detail.is_distinct_from(_why_not_runnable())
     return (
         jobs.update()
         .values(no_offer_since=None, detail=None, next_ring_at=Now(), rings=0)
-        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_not(None), _is_offered())
+        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_not(None), is_outdated)
     )
 
 
 @lru_cache(maxsize=64)
 def not_offered(limit: int) -> Select[*tuple[Any, ...]]:
-    """Lock available jobs without a mark that no living worker offers."""
+    """Lock available jobs without a mark that no living worker can run, however much room it had."""
     return _locked(
         select(jobs.c.id)
-        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_(None), ~_is_offered())
+        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_(None), ~_is_runnable())
         .limit(limit)
     )
 
@@ -193,12 +198,19 @@ def not_offered(limit: int) -> Select[*tuple[Any, ...]]:
 @cache
 def mark_not_offered() -> Update:
     """Mark a batch: visible to everyone, and since when."""
-    return _of_batch(JobState.AVAILABLE).values(no_offer_since=Now(), detail=NO_OFFER).returning(*MOVED)
+    return (
+        _of_batch(JobState.AVAILABLE)
+        .values(no_offer_since=Now(), detail=_why_not_runnable())
+        .returning(*MOVED)
+    )
 
 
 @lru_cache(maxsize=64)
 def never_offered(seconds: float, limit: int) -> Select[*tuple[Any, ...]]:
-    """Lock marked jobs that nobody offered for so long, though some worker lived all that time (B21)."""
+    """Lock marked jobs that nobody offered for so long, though some worker lived all that time (B21).
+
+    Who waits for a lane is known, and waits on.
+    """
     since = now_plus(-seconds)
     witness = exists().where(workers.c.alive, workers.c.started_at <= since)
     return _locked(
@@ -207,7 +219,8 @@ def never_offered(seconds: float, limit: int) -> Select[*tuple[Any, ...]]:
             in_state(JobState.AVAILABLE),
             jobs.c.no_offer_since.is_not(None),
             jobs.c.no_offer_since <= since,
-            ~_is_offered(),
+            jobs.c.detail == literal(NO_OFFER, String),
+            ~exists().where(_lives_and_offers()),
             witness,
         )
         .order_by(jobs.c.no_offer_since)
@@ -215,19 +228,33 @@ def never_offered(seconds: float, limit: int) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _is_offered() -> ColumnElement[bool]:
-    return (
-        exists()
-        .where(offers.c.task == jobs.c.task, offers.c.version == jobs.c.version)
-        .where(workers.c.id == offers.c.worker_id, workers.c.alive)
-    )
+def _is_runnable() -> ColumnElement[bool]:
+    """Tell whether some living worker can run it, if it has room: what runs apart needs one with a lane."""
+    return exists().where(_lives_and_offers(), or_(jobs.c.cohort.is_(None), workers.c.has_lane))
+
+
+def _why_not_runnable() -> ColumnElement[str]:
+    is_offered = exists().where(_lives_and_offers())
+    lacks_lane = and_(jobs.c.cohort.is_not(None), is_offered)
+    return case((lacks_lane, literal(NO_LANE, String)), else_=literal(NO_OFFER, String))
 
 
 def _is_isolated_everywhere() -> ColumnElement[bool]:
-    """Tell whether no living worker would run it in itself, and some would in a process of its own."""
-    offer = exists().where(offers.c.task == jobs.c.task, offers.c.version == jobs.c.version)
-    living = offer.where(workers.c.id == offers.c.worker_id, workers.c.alive)
-    return living.where(offers.c.isolated) & ~living.where(~offers.c.isolated)
+    """Tell whether no living worker would run it in itself, and some would in a process of its own.
+
+    A worker without a lane runs isolated tasks in itself.
+    """
+    runs_apart = and_(offers.c.isolated, workers.c.has_lane)
+    return exists().where(_lives_and_offers(), runs_apart) & ~exists().where(_lives_and_offers(), ~runs_apart)
+
+
+def _lives_and_offers() -> ColumnElement[bool]:
+    return and_(
+        offers.c.task == jobs.c.task,
+        offers.c.version == jobs.c.version,
+        workers.c.id == offers.c.worker_id,
+        workers.c.alive,
+    )
 
 
 def _of_batch(*states: JobState) -> Update:

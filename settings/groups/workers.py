@@ -16,7 +16,7 @@ class WorkerFields(BaseModel):
         default=4,
         ge=0,
         le=64,
-        description="Processes of one worker for isolated tasks and for suspects; 0: it runs neither.",
+        description="Processes of one worker for isolated tasks and for suspects; 0: those wait for others.",
     )
     worker_isolated_memory_mb: int | None = Field(
         default=None,

@@ -68,5 +68,7 @@ class Expirer:
     def _tell(self, left: Leftover) -> None:
         waited = self._no_offer_seconds if left.state is JobState.QUARANTINED else 0.0
         self._events.emit(
-            JobHasNoOffer(job_id=left.job_id, task=left.task, queue=left.queue, waited_seconds=waited)
+            JobHasNoOffer(
+                job_id=left.job_id, task=left.task, queue=left.queue, waited_seconds=waited, why=left.why
+            )
         )

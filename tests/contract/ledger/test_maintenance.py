@@ -93,15 +93,25 @@ def test_who_heard_a_ring_in_vain_puts_it_off_for_nobody(ledger, worker, claim, 
 
 
 @pytest.mark.parametrize(
-    ("offered", "joins"), [((True, True), True), ((True, False), False), ((False,), False), ((), False)]
+    ("offered", "lanes", "joins"),
+    [
+        ((True, True), (True, True), True),
+        ((True, False), (True, True), False),
+        ((True, True), (True, False), False),
+        ((True, True), (False, False), False),
+        ((False,), (True,), False),
+        ((), (), False),
+    ],
 )
-def test_a_job_from_before_its_task_became_isolated(ledger, offered, joins):
+def test_a_job_from_before_its_task_became_isolated(ledger, offered, lanes, joins):
     """It joins the jobs that workers with room look for, once no worker would run it in itself."""
-    seeker = a_worker()
-    ledger.register_worker(seeker, [an_offer(isolated=isolated) for isolated in offered[:1]])
-    for isolated in offered[1:]:
-        ledger.register_worker(a_worker(), [an_offer(isolated=isolated)])
-    gone = a_worker()
+    workers = [a_worker(has_lane=has_lane) for has_lane in lanes]
+    for worker, isolated in zip(workers, offered, strict=True):
+        ledger.register_worker(worker, [an_offer(isolated=isolated)])
+    seeker = workers[0] if workers else a_worker()
+    if not workers:
+        ledger.register_worker(seeker, [])
+    gone = a_worker(has_lane=not joins)
     ledger.register_worker(gone, [an_offer(isolated=not joins)])
     ledger.retire_worker(gone.id)
     job = a_new_job()

@@ -8,7 +8,7 @@ from holdfast.tests.support.builders import a_worker, an_offer
 
 def test_registered(ledger):
     """A worker's row says who it is, and its offers are everyone's to see."""
-    worker = a_worker(queues=("a", "b"), slots=7, machine_id="m", started_marker="s")
+    worker = a_worker(queues=("a", "b"), slots=7, machine_id="m", started_marker="s", has_lane=True)
     offer = an_offer(schema='{"type":"object"}')
     ledger.register_worker(worker, [offer])
     ledger.register_worker(worker, [offer])
@@ -22,7 +22,7 @@ def test_registered(ledger):
         row.is_alive,
         row.beat_seq,
     )
-    assert ("m", "s") == (row.machine_id, row.started_marker)
+    assert ("m", "s", True) == (row.machine_id, row.started_marker, row.has_lane)
     assert [(worker.name, offer.task, offer.version, offer.queue, offer.schema)] == [
         (one.worker, one.task, one.version, one.queue, one.schema) for one in ledger.offers()
     ]

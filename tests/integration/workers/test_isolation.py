@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from holdfast.cli.waits import surroundings_of, why_it_waits
 from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.ledger.statements.maintenance import NO_LANE
 from holdfast.tests.support import sample_tasks
 from holdfast.tests.support.platform import Platform
 from holdfast.tests.support.supervised import Supervised
@@ -102,6 +105,40 @@ def test_a_cancel_ends_an_isolated_handler_that_hears_nothing(embedded: Platform
     until((tmp_path / "apart.start").exists, timeout_seconds=30, what="the start")
     assert "requested" == embedded.ledger.cancel(handle.id, "not needed")
     embedded.until_all([handle.id], JobState.CANCELLED)
+
+
+@pytest.mark.slow
+def test_suspects_wait_visibly_where_nobody_has_a_lane(embedded: Platform, tmp_path: Path):
+    """Each says what is missing, none runs in a shared worker again, and a lane that comes runs them."""
+    worker = Supervised(embedded, worker_isolated_processes=0)
+    ids = [handle.id for handle in sample_tasks.wait.enqueue_many_sync([(3.0,)] * 5)]
+    pill = sample_tasks.killer.enqueue_sync(str(tmp_path), "later", 1.0)
+
+    def are_marked() -> bool:
+        return all(job.detail == NO_LANE for job in embedded.jobs([*ids, pill.id]))
+
+    worker.until(are_marked, timeout_seconds=60, what="the marks")
+    row = embedded.ledger.job(pill.id)
+    (reason,) = why_it_waits(row, surroundings_of(row, embedded.ledger))
+    assert "HOLDFAST_WORKER_ISOLATED_PROCESSES" in reason
+    assert 1 == len((tmp_path / "killer.start").read_text().splitlines())
+    embedded.worker()
+    embedded.until_all(ids, DONE, timeout_seconds=60)
+    embedded.until_all([pill.id], JobState.QUARANTINED, timeout_seconds=60)
+    assert QuarantineReason.POISON == embedded.ledger.job(pill.id).reason
+
+
+def test_an_old_job_of_an_isolated_task_runs_where_nobody_has_a_lane(embedded: Platform, tmp_path: Path):
+    """One from before its task was isolated runs in the worker, as it did; a new one waits and says why."""
+    old, new = (sample_tasks.apart.enqueue_sync(str(tmp_path)) for _ in range(2))
+    with embedded.ledger.session() as session:
+        values = {"id": old.id}
+        session.execute(text("UPDATE jobs SET cohort = NULL, next_ring_at = run_at WHERE id = :id"), values)
+        session.commit()
+    worker = embedded.worker(worker_isolated_processes=0)
+    assert worker.worker_pid == old.result_sync(timeout_seconds=30)
+    until(lambda: embedded.ledger.job(new.id).detail == NO_LANE, timeout_seconds=30, what="the mark")
+    assert JobState.AVAILABLE == embedded.ledger.job(new.id).state
 
 
 LONELY = """

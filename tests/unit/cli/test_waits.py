@@ -10,11 +10,11 @@ from holdfast.ledger.records import OfferRow, PausedQueue
 from holdfast.tests.support.builders import SOME_TIME, TASK, a_job
 
 
-def a_live_worker(*queues: str) -> WorkerRow:
+def a_live_worker(*queues: str, has_lane: bool = False) -> WorkerRow:
     """A worker as the ledger lists it."""
     return WorkerRow(
         id=new_worker_id(), name="w", host="h", pid=1, version="1", is_alive=True, beat_seq=1,
-        started_at=SOME_TIME, seen_at=SOME_TIME, slots=10, queues=queues,
+        started_at=SOME_TIME, seen_at=SOME_TIME, slots=10, queues=queues, has_lane=has_lane,
     )  # fmt: skip
 
 
@@ -52,6 +52,23 @@ PAUSE = PausedQueue("default", SOME_TIME)
 def test_a_waiting_job_says_what_it_waits_for(around, reasons):
     """Paused, unread, not offered, or offered elsewhere; and nothing where all is well."""
     assert reasons == why_it_waits(a_job(), around)
+
+
+@pytest.mark.parametrize("state", [JobState.AVAILABLE, JobState.SCHEDULED])
+@pytest.mark.parametrize(
+    ("cohort", "reader_has_lane", "is_told"),
+    [(1, False, True), (8, False, True), (1, True, False), (None, False, False)],
+)
+def test_an_isolated_job_says_that_nobody_has_room_for_it(state, cohort, reader_has_lane, is_told):
+    """A lane on a worker that reads another queue does not help; a job that needs none waits for none."""
+    reader, elsewhere = (
+        a_live_worker("default", has_lane=reader_has_lane),
+        a_live_worker("mail", has_lane=True),
+    )
+    around = Surroundings([reader, elsewhere], [offered(reader), offered(elsewhere)])
+    reasons = why_it_waits(a_job(state=state, cohort=cohort), around)
+    assert is_told == any("HOLDFAST_WORKER_ISOLATED_PROCESSES" in reason for reason in reasons)
+    assert is_told == bool(reasons)
 
 
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.COMPLETED, JobState.QUARANTINED])

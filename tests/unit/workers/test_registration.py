@@ -38,6 +38,7 @@ class Office:
             Registry(),
             ledger=self.line.as_ledger(),
             heir=Heir(DiskFolder(path), prefix_of(ledger.ledger_id), events=events),
+            has_lane=True,
             events=events,
             clock=self.clock,
             is_leaving=lambda: self.is_leaving,

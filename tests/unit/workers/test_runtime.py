@@ -143,7 +143,7 @@ def of(seen, kind):
 def test_it_registers_runs_and_takes_its_leave(worker, seen):
     """What it offers stands in the ledger while it lives; afterwards its row is closed."""
     worker.runtime.start()
-    assert ["worker-1"] == [row.name for row in worker.ledger.workers()]
+    assert [("worker-1", False)] == [(row.name, row.has_lane) for row in worker.ledger.workers()]
     assert worker.handlers.registry.names() == sorted(offer.task for offer in worker.ledger.offers())
     job = worker.enqueue("tests.quick")
     until(lambda: worker.state(job) is JobState.COMPLETED, what="a result")

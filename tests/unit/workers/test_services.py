@@ -255,7 +255,8 @@ def test_the_expirer_ends_what_waited_too_long(ledger, events, seen):
     until(lambda: [expirer.run_once(), ledger.job(late).state is JobState.QUARANTINED][1], what="an expiry")
     assert [late] == [event.job_id for event in of(seen, JobExpired)]
     until(lambda: [expirer.run_once(), ledger.job(strange).state is JobState.QUARANTINED][1], what="the end")
-    assert strange in {event.job_id for event in of(seen, JobHasNoOffer)}
+    told = [(event.why, event.waited_seconds) for event in of(seen, JobHasNoOffer) if event.job_id == strange]
+    assert ("unknown_task", 0.0) == told[-1]
 
 
 def test_the_pruner_removes_what_is_old_enough(ledger):
