@@ -1,8 +1,8 @@
 """What an exception carries: status, headers, codes. Foreign objects are touched here and nowhere else.
 
 An exception may be hostile by accident: a property that raises, a response
-that was never read, a status that is text. Nothing here raises, calls what an
-exception offers, or reads a body.
+that was never read, a status that is text. Nothing here raises, and nothing
+reads from a connection.
 """
 
 import re
@@ -88,16 +88,16 @@ def evidence_of(error: BaseException, *, now: datetime, through_causes: bool) ->
     """
     links = tuple(_chain(error)) if through_causes else (error,)
     headers = _ask(links, lambda link: _first(link, _HEADERS))
-    carried = _ask(links, _carried)
     said = retry_after_seconds(headers, now=now, also_resets=False)
-    reset = retry_after_seconds(headers, now=now)
+    if said is None:
+        said = _ask(links, _carried)
     return Evidence(
         status=_ask(links, _status),
         codes=_ask(links, _codes) or (),
         sqlstate=_ask((error,), _sqlstate),
         connection_lost=look(error, "connection_invalidated") is True,
-        said_seconds=carried if said is None else said,
-        reset_seconds=carried if reset is None else reset,
+        said_seconds=said,
+        reset_seconds=retry_after_seconds(headers, now=now) if said is None else said,
     )
 
 

@@ -100,7 +100,7 @@ PROVIDERS: Final = frozenset({"openai", "anthropic", "pydantic_ai"})
 """Packages whose errors are answers of one account's upstream: see FATAL_STATUSES."""
 
 FATAL_STATUSES: Final = frozenset({401, 402})
-"""Of a provider: the key or the money. 403 is not here: both document it as this key on this resource."""
+"""Of a provider: the key or the money. 403 is not here: it may mean one model only, or a guardrail."""
 OVERLOADED: Final = 529
 """The upstream is short of capacity for everybody; no limit of ours is spent."""
 PUSHBACK_STATUSES: Final = frozenset({429, OVERLOADED})

@@ -123,8 +123,12 @@ def test_an_upstream_says_how_long(status, headers, judgement):
 
 
 def test_a_wait_may_stand_on_the_exception_itself():
-    """Clients without headers carry the seconds as an attribute."""
+    """Clients carry the seconds as an attribute; that is said of this answer, so it beats a reset."""
     assert Judgement(PUSHBACK, 12.5, 429) == judge(Answer(429, retry_after=12.5), now=NOW)
+    reset = {"x-ratelimit-reset-tokens": "6m0s"}
+    assert Judgement(PUSHBACK, 12.5, 429) == judge(Answer(429, reset, retry_after=12.5), now=NOW)
+    said = {"Retry-After": "20"}
+    assert Judgement(PUSHBACK, 20.0, 429) == judge(Answer(429, said, retry_after=12.5), now=NOW)
 
 
 def test_a_code_needs_a_status_beside_it_or_a_known_class():
