@@ -3,40 +3,62 @@
 Nothing else decides about retrying.
 """
 
+from datetime import datetime
+from typing import Final
+
 from holdfast.jobs import outcome, signals
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Job
 from holdfast.jobs.outcome import Outcome
 from holdfast.jobs.state import QuarantineReason
 from holdfast.resilience.backoff import full_jitter
-from holdfast.resilience.faults import Fault, classify
+from holdfast.resilience.faults import Fault, Judgement, judge
 from holdfast.resilience.retry import RetryPolicy
 
+_SPREAD_SHARE: Final = 0.1
+_LEAST_SPREAD_SECONDS: Final = 1.0
+_LONGEST_REASON: Final = 500
+_NO_RETRY: Final = 1
+"""`max_attempts` of a task whose handler may not be started twice."""
 
-def decide(job: Job, error: BaseException, policy: RetryPolicy, *, jitter: float) -> Outcome:
+
+def decide(job: Job, error: BaseException, policy: RetryPolicy, *, now: datetime, jitter: float) -> Outcome:
     """Turn what a handler raised into the outcome of the attempt.
 
     `jitter` is a random number in [0, 1); `job` is the row as it was claimed,
     so `job.attempt` is the attempt that raised and `job.wake_seq` is older
-    than any decision to park.
+    than any decision to park. `now` turns an upstream's dates into waits.
+
+    An upstream's pushback gives the attempt back: the job did nothing wrong.
+    Its total age and its number of claims bound that, as for any Snooze; and a
+    task with `max_attempts=1` is not started again for it either.
     """
     if isinstance(error, signals.Signal):
         return _obey(job, error, policy, jitter)
     failure = Failure.of(error)
-    fault = _judge(error, policy)
-    if fault is Fault.PERMANENT:
-        return outcome.Quarantine(QuarantineReason.PERMANENT, failure)
-    most = policy.max_attempts
-    if fault is Fault.UNKNOWN:
-        most = min(most, policy.unknown_attempts)
-    return _again(job, failure, policy, most, jitter)
+    judgement = _judge(error, policy, now)
+    match judgement.fault:
+        case Fault.PERMANENT | Fault.FATAL:
+            return outcome.Quarantine(QuarantineReason.PERMANENT, failure)
+        case Fault.PUSHBACK if policy.max_attempts > _NO_RETRY:
+            # The attempts do not grow here; the claims do, so who is pushed back often asks ever less often.
+            wait = _backoff(job.claims, policy, jitter)
+            return outcome.Snooze(
+                delay_seconds=_not_before(judgement.retry_after_seconds or 0.0, wait, jitter),
+                reason=f"{failure.type}: {failure.message}"[:_LONGEST_REASON],
+            )
+        case Fault.UNKNOWN | Fault.NEUTRAL:
+            most = min(policy.max_attempts, policy.unknown_attempts)
+        case _:
+            most = policy.max_attempts
+    return _again(job, failure, policy, most, jitter, not_before=judgement.retry_after_seconds)
 
 
 def _obey(job: Job, signal: signals.Signal, policy: RetryPolicy, jitter: float) -> Outcome:
     match signal:
         case signals.Retry():
             failure = Failure(type="Retry", message=signal.reason)
-            return _again(job, failure, policy, policy.max_attempts, jitter, at_least=signal.delay_seconds)
+            return _again(job, failure, policy, policy.max_attempts, jitter, exactly=signal.delay_seconds)
         case signals.Snooze():
             return outcome.Snooze(
                 delay_seconds=max(signal.delay_seconds or 0.0, 0.0), until=signal.until, reason=signal.reason
@@ -52,12 +74,14 @@ def _obey(job: Job, signal: signals.Signal, policy: RetryPolicy, jitter: float) 
             )
 
 
-def _judge(error: BaseException, policy: RetryPolicy) -> Fault:
+def _judge(error: BaseException, policy: RetryPolicy, now: datetime) -> Judgement:
+    judgement = judge(error, now=now)
     if isinstance(error, policy.give_up_on):
-        return Fault.PERMANENT
-    if isinstance(error, policy.retry_on):
-        return Fault.TRANSIENT
-    return classify(error)
+        return Judgement(Fault.PERMANENT)
+    # A pushback is tried again anyway, and at a better time.
+    if isinstance(error, policy.retry_on) and judgement.fault is not Fault.PUSHBACK:
+        return Judgement(Fault.TRANSIENT, judgement.retry_after_seconds)
+    return judgement
 
 
 def _again(
@@ -67,13 +91,26 @@ def _again(
     most: int,
     jitter: float,
     *,
-    at_least: float | None = None,
+    exactly: float | None = None,
+    not_before: float | None = None,
 ) -> Outcome:
     if job.attempt >= most:
         return outcome.Quarantine(QuarantineReason.ATTEMPTS_EXHAUSTED, failure)
-    if at_least is not None:
-        return outcome.Retry(delay_seconds=max(at_least, 0.0), failure=failure)
-    wait = full_jitter(
-        job.attempt, base_seconds=policy.base_seconds, cap_seconds=policy.cap_seconds, fraction=jitter
-    )
+    if exactly is not None:
+        return outcome.Retry(delay_seconds=max(exactly, 0.0), failure=failure)
+    wait = _backoff(job.attempt, policy, jitter)
+    if not_before is not None:
+        wait = _not_before(not_before, wait, jitter)
     return outcome.Retry(delay_seconds=wait, failure=failure)
+
+
+def _backoff(attempt: int, policy: RetryPolicy, jitter: float) -> float:
+    return full_jitter(
+        attempt, base_seconds=policy.base_seconds, cap_seconds=policy.cap_seconds, fraction=jitter
+    )
+
+
+def _not_before(retry_after: float, backoff: float, jitter: float) -> float:
+    """Wait as long as was asked and a little more: who were told one time shall not come at one time."""
+    wait = max(retry_after, backoff)
+    return wait + jitter * max(_SPREAD_SHARE * wait, _LEAST_SPREAD_SECONDS)

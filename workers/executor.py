@@ -159,7 +159,7 @@ class Executor:
         """
         spec = self._spec(attempt)
         error = timed_out(attempt, self._limits.hard(attempt.claim.job, spec), None)
-        verdict = decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
+        verdict = self._decide(attempt, spec, error)
         if isinstance(verdict, outcome.Retry):
             verdict = replace(verdict, delay_seconds=max(verdict.delay_seconds, _LEAVING_SECONDS))
         await self._end(attempt, verdict)
@@ -231,7 +231,7 @@ class Executor:
         return _judge_value(spec, value, self._limits.result_largest_bytes)
 
     async def _run_apart(self, isolation: Isolation, attempt: RunningAttempt, spec: TaskSpec) -> Verdict:
-        job, hard = attempt.claim.job, self._limits.hard(attempt.claim.job, spec)
+        hard = self._limits.hard(attempt.claim.job, spec)
         try:
             return await isolation.run(attempt, hard_seconds=hard, memory_mb=spec.memory_mb)
         except Stopped:
@@ -243,7 +243,7 @@ class Executor:
                 case Interrupt.DRAIN:
                     return HandedBack()
                 case _:
-                    return decide(job, timed_out(attempt, hard, None), spec.retry, jitter=random_fraction())
+                    return self._decide(attempt, spec, timed_out(attempt, hard, None))
 
     def _spec(self, attempt: RunningAttempt) -> TaskSpec:
         return self._registry.require(attempt.claim.job.task).spec
@@ -334,10 +334,13 @@ class Executor:
             limit = self._limits.soft(attempt.claim.job, spec) or self._limits.hard(attempt.claim.job, spec)
             error = timed_out(attempt, limit, error)
         try:
-            return decide(attempt.claim.job, error, spec.retry, jitter=random_fraction())
+            return self._decide(attempt, spec, error)
         except Exception as fault:  # noqa: BLE001 -- its own text may be what fails
             failure = Failure(type=type(error).__qualname__, message=f"cannot be described: {fault!r}")
             return Quarantine(QuarantineReason.PERMANENT, failure)
+
+    def _decide(self, attempt: RunningAttempt, spec: TaskSpec, error: BaseException) -> Outcome:
+        return decide(attempt.claim.job, error, spec.retry, now=self._clock.now(), jitter=random_fraction())
 
     def _starved(self, attempt: RunningAttempt) -> HandedBack | None:
         given_back = attempt.claim.job.claims - attempt.lease.attempt
