@@ -15,7 +15,7 @@ PERCENT: Final = 100
 SECOND: Final = 1000
 THOUSAND_SECONDS: Final = 1_000_000
 BURST: Final = 250_000
-"""Microseconds of unused permits that a ramp keeps: its users come by in steps, and it owes nothing for a rest."""
+"""Microseconds of unused permits that a ramp keeps: its users come by in steps."""
 _OVERRIDES: Final = {
     Order.ISOLATE: Override.ISOLATED,
     Order.DISABLE: Override.DISABLED,

@@ -11,8 +11,8 @@ from holdfast.resilience.breaker.machine import exchange
 from holdfast.resilience.breaker.message import Message, Order, ProbeWord
 from holdfast.resilience.breaker.policy import LOCAL, BreakerPolicy
 from holdfast.resilience.breaker.terms import Terms
+from holdfast.tests.support.breaker_walks import START, WALKS, present
 
-START = 1_800_000_000_000
 POLICY = BreakerPolicy()
 SECOND = 1000
 
@@ -52,7 +52,7 @@ class Upstream:
         self.fail(20)
         return self
 
-    def probing(self, token="prober"):
+    def probing(self, token="prober"):  # noqa: S107 -- a name, no secret
         """Bring it to HALF_OPEN, with a prober."""
         self.opened().wait(30)
         assert self.say(probe=ProbeWord.ASK, token=token).is_prober
@@ -98,7 +98,7 @@ def test_a_success_breaks_a_streak(upstream):
 
 
 def test_one_bad_process_does_not_open_the_fleet():
-    """It fails without end while another one works: the others' calls go on (and its own gate is its business)."""
+    """It fails without end while another one works: the others' calls go on."""
     upstream = Upstream(replace(POLICY, least_calls=10_000, rare_calls=10_000))
     upstream.succeed(who="well")
     upstream.fail(100, who="ill")
@@ -163,7 +163,7 @@ def test_push_back_is_no_illness_until_it_lasts(upstream):
 
 
 def test_a_fault_that_no_retry_mends_isolates(upstream):
-    """A key that is refused is refused for everyone: nobody calls for a quarter of an hour, and all know why."""
+    """A key that is refused is refused for everyone: nobody calls for a quarter of an hour."""
     reply = upstream.say(fatal="the key is refused")
     assert (Override.ISOLATED, "the key is refused", 900 * SECOND) == (
         reply.override,
@@ -282,7 +282,7 @@ def test_a_probe_without_end_has_failed(upstream):
 
 
 def test_a_ramp_begins_low_and_grows_while_it_is_used(upstream):
-    """A twentieth of the rate before, half as much again each second, and nothing for a second without calls."""
+    """A twentieth of the rate before, half as much again each second, nothing for one without calls."""
     upstream.ramping(normal=100)
     assert 5_000 == upstream.circuit.rate
     upstream.wait(1).say(wants=1)
@@ -355,33 +355,6 @@ def test_a_store_that_forgot_is_told(upstream):
 
 # Any walk.
 
-MESSAGES = st.builds(
-    Message,
-    who=st.sampled_from("abc"),
-    epoch=st.just(-1),
-    ok=st.integers(0, 30),
-    failed=st.integers(0, 30),
-    pushed=st.integers(0, 30),
-    slow=st.integers(0, 12),
-    overdue=st.integers(-12, 12),
-    tail=st.integers(0, 30),
-    retry_after=st.one_of(st.just(0), st.integers(0, 2_000_000)),
-    fatal=st.sampled_from(["", "", "", "", "", "", "", "the key"]),
-    probe=st.sampled_from(ProbeWord),
-    token=st.sampled_from(["", "p", "q"]),
-    probe_took=st.integers(0, 60_000),
-    wants=st.integers(0, 50),
-    backlog=st.booleans(),
-    known_epoch=st.one_of(st.just(0), st.integers(0, 40)),
-    known_open=st.integers(0, 60_000),
-    order=st.sampled_from([Order.NOTHING] * 12 + list(Order)),
-    order_for=st.integers(0, 60_000),
-    chance=st.integers(0, 999),
-)
-WALKS = st.lists(
-    st.tuples(MESSAGES, st.booleans(), st.one_of(st.integers(0, 500), st.integers(0, 60_000))), max_size=60
-)
-
 
 @settings(max_examples=300, deadline=None)
 @given(WALKS, st.sampled_from([POLICY, LOCAL]))
@@ -391,7 +364,7 @@ def test_whatever_comes_the_rules_hold(walk, policy):
     prober = None
     for drawn, is_present, wait in walk:
         now += wait
-        message = replace(drawn, epoch=circuit.epoch if is_present else circuit.epoch - 1)
+        message = present(drawn, circuit, is_present=is_present)
         before = circuit
         circuit, reply = exchange(before, message, now, terms)
         assert circuit.epoch >= before.epoch + len(reply.turns)
@@ -420,7 +393,7 @@ def test_from_wherever_it_is_it_comes_back(walk):
     terms, circuit, now = Terms.of(POLICY), Circuit(), START
     for drawn, _, wait in walk:
         now += wait
-        circuit, _ = exchange(circuit, replace(drawn, epoch=circuit.epoch), now, terms)
+        circuit, _ = exchange(circuit, present(drawn, circuit, is_present=True), now, terms)
     circuit, _ = exchange(circuit, Message("op", 0, order=Order.RELEASE), now, terms)
     for _ in range(400):
         now += 2 * SECOND
