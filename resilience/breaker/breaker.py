@@ -14,6 +14,7 @@ from typing import Final, ParamSpec, TypeVar
 from holdfast.jobs.errors import BreakerOpen, RateLimited
 from holdfast.resilience.breaker.circuit import Override, Phase
 from holdfast.resilience.breaker.era import FAILED, OK, Era
+from holdfast.resilience.breaker.machine import NEWCOMER
 from holdfast.resilience.breaker.message import ProbeWord, Reply
 from holdfast.resilience.breaker.policy import BreakerPolicy
 from holdfast.resilience.breaker.verdict import NO_VERDICT, SUCCESS, Ending, Verdict
@@ -75,7 +76,7 @@ class Breaker:
         self.name = name
         self.policy = policy
         self.now = now
-        self.era = Era(0, passes=True)
+        self.era = Era(NEWCOMER, passes=True)
         self.view = View()
         self.wants = 0
         """Calls that were refused for want of a permit since the last report."""

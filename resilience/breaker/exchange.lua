@@ -129,6 +129,9 @@ end
 
 -- Counting.
 
+-- Epoch 0: of a process that has heard nothing yet.
+local function is_of_now() return m.epoch == c.epoch or m.epoch == 0 end
+
 local function slot_of_now()
   local stamp, kept = over(now, t.slot), {}
   for _, slot in ipairs(c.slots) do
@@ -168,7 +171,7 @@ local function count()
   if m.backlog then c.backlog_until = now + t.backlog_counts end
   if m.fatal ~= '' then override('isolated', now + t.fatal, m.fatal, 'the breaker') end
   if m.ok + m.failed + m.pushed + m.slow == 0 and m.overdue == 0 then return end
-  if m.epoch ~= c.epoch or (c.phase ~= 'closed' and c.phase ~= 'ramp') then return end
+  if not is_of_now() or (c.phase ~= 'closed' and c.phase ~= 'ramp') then return end
   local slot = slot_of_now()
   for _, name in ipairs({ 'ok', 'failed', 'pushed', 'slow', 'overdue' }) do slot[name] = slot[name] + m[name] end
   c.heard = noted(c.heard, m.who, now)
@@ -220,7 +223,7 @@ local function ill(window)
 end
 
 local function steer()
-  if m.epoch == c.epoch and m.failed + m.pushed > 0 then
+  if is_of_now() and m.failed + m.pushed > 0 then
     c.has_failed = true
     if now - c.cut_at >= SECOND then
       c.rate = math.max(over(c.rate * t.cut_percent, PERCENT), t.least_rate)

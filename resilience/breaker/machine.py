@@ -16,6 +16,8 @@ SECOND: Final = 1000
 THOUSAND_SECONDS: Final = 1_000_000
 BURST: Final = 250_000
 """Microseconds of unused permits that a ramp keeps: its users come by in steps."""
+NEWCOMER: Final = 0
+"""The epoch of a process that has heard nothing yet: what it counted is of now."""
 _OVERRIDES: Final = {
     Order.ISOLATE: Override.ISOLATED,
     Order.DISABLE: Override.DISABLED,
@@ -120,7 +122,7 @@ class _Step:
             self._override(Override.ISOLATED, now + self._terms.fatal, m.fatal, "the breaker")
         if m.ok + m.failed + m.pushed + m.slow == 0 and m.overdue == 0:
             return
-        if m.epoch != c.epoch or c.phase not in {Phase.CLOSED, Phase.RAMP}:
+        if m.epoch not in {c.epoch, NEWCOMER} or c.phase not in {Phase.CLOSED, Phase.RAMP}:
             # From another time: a number for the metrics, and nothing to judge by.
             return
         slot = self._slot()
@@ -217,7 +219,7 @@ class _Step:
 
     def _steer(self) -> None:
         c, m, terms, now = self.circuit, self._message, self._terms, self._now
-        if m.epoch == c.epoch and m.failed + m.pushed > 0:
+        if m.epoch in {c.epoch, NEWCOMER} and m.failed + m.pushed > 0:
             c.has_failed = True
             if now - c.cut_at >= SECOND:
                 c.rate = max(c.rate * terms.cut_percent // PERCENT, terms.least_rate)

@@ -39,7 +39,7 @@ class Message:
     who: str
     """The process, by a name of its own."""
     epoch: int
-    """In which the counted calls began: another than the circuit's counts nothing."""
+    """Of the counted calls: another than the circuit's counts nothing. 0: nothing was heard yet."""
     ok: int = 0
     failed: int = 0
     pushed: int = 0

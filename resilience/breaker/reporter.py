@@ -163,7 +163,7 @@ class Reporter:
         yield from self._words(watched, now)
         if asks and not watched.token:
             yield _with_probe(base, ProbeWord.ASK, new_token())
-        elif count.is_news or wants or (breaker.view.phase is not Phase.CLOSED and now >= watched.ask_at):
+        elif count.is_news or wants or (not breaker.era.passes and now >= watched.ask_at):
             yield base
 
     def _words(self, watched: _Watched, now: float) -> Iterable[Message]:

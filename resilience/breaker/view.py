@@ -44,6 +44,9 @@ class View:
         return self.phase is Phase.CLOSED and now >= self.not_before
 
     def open_for(self, now: float) -> float:
-        """Return the seconds for which no call passes, as a shared store that comes back is to hear it."""
+        """Return the seconds for which no call passes, as another store is to hear it.
+
+        What was open and is over its time still has to be probed: it is never 0.
+        """
         is_open = self.phase in {Phase.OPEN, Phase.HALF_OPEN} and self.override is Override.NONE
-        return max(self.closed_until - now, 0.0) if is_open else 0.0
+        return max(self.closed_until - now, 1 / _MILLI) if is_open else 0.0
