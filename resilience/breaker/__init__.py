@@ -1,0 +1,1 @@
+"""The circuit breaker of a fleet: one decision, whole numbers, told by messages."""
