@@ -44,6 +44,11 @@ class AskingConnection(sqlite3.Connection):
         super().commit()
         self.changes_before = self.total_changes
 
+    def rollback(self) -> None:
+        """Take back; what was changed and taken back is no change of the next transaction."""
+        super().rollback()
+        self.changes_before = self.total_changes
+
     @property
     def has_changed(self) -> bool:
         """Whether the open transaction wrote anything."""
