@@ -17,6 +17,7 @@ from holdfast.jobs.events import Events, LeaseSure, LeaseUnsure, ServiceFailed, 
 from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import WorkerRow
 from holdfast.workers.observer import Observer
+from holdfast.workers.threads import start
 
 _LONGEST_ERROR: Final = 500
 
@@ -81,8 +82,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="holdfast-beat", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
-        self._thread.start()
+        """Begin to beat. Raises NoThread: it may be started later."""
+        start(self._thread)
 
     def end(self) -> None:
         """End, without waiting for a beat that is under way."""

@@ -6,8 +6,8 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from holdfast.jobs.errors import JobNotFound, LedgerError, WorkerNameTaken
-from holdfast.jobs.events import ServiceFailed, WorkerDraining, WorkerStarted, WorkerStopped
+from holdfast.jobs.errors import JobNotFound, LedgerError
+from holdfast.jobs.events import WorkerDraining, WorkerStarted, WorkerStopped
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
 from holdfast.workers.abandoned import AbandonedThreads
 from holdfast.workers.attempt import Interrupt, RunningAttempt
@@ -27,6 +27,7 @@ from holdfast.workers.loop import LoopThread
 from holdfast.workers.outfit import Outfit, RingConsumer
 from holdfast.workers.placement import isolated_of, threaded_of
 from holdfast.workers.port import WorkerPort
+from holdfast.workers.rebirth import Rebirth
 from holdfast.workers.registration import AskedToLeave, Registration
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.spool.heir import Heir, name_of, prefix_of
@@ -91,6 +92,7 @@ class Runtime:
         self._keeper: asyncio.Task[None] | None = None
         self._services: list[ServiceThread] = []
         self._remnant_watch: asyncio.Task[None] | None = None
+        self._rebirth = self._new_rebirth()
         self.drain = self._new_drain()
         self._abandoned: asyncio.Task[None] | None = None
 
@@ -245,6 +247,15 @@ class Runtime:
             folder if folder is None else OutcomeSpool(folder, name, largest_bytes=most, events=self.events)
         )
 
+    def _new_rebirth(self) -> Rebirth:
+        return Rebirth(
+            (self._register_again, self._work_again),
+            leave=self.leave_by_itself,
+            is_leaving=lambda: self.is_draining,
+            events=self.events,
+            pause_seconds=self.config.beat_seconds,
+        )
+
     async def _start_on_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if self._outfit.companion is not None:
@@ -312,34 +323,24 @@ class Runtime:
             self.loop.call(partial(self.gate.interrupt_all, Interrupt.LEASE_LOST))
 
     def _be_reborn(self) -> None:
-        # Declared dead by an observer: what we hold belongs to others now. Come back as somebody new (B3).
+        # Declared dead by an observer: what we hold belongs to others now.
+        if self._keeper is not None:
+            # It keeps the leases of the old one, and would let the gate claim for nobody.
+            self._keeper.cancel()
+        self.gate.is_suspended = True
         for attempt in tuple(self.gate.running.values()):
             self.gate.lose(attempt, where="declared dead")
         self.worker_id = new_worker_id()
-        self.loop.loop.create_task(self._register_again())
+        self._rebirth.begin(self.loop.loop)
 
     async def _register_again(self) -> None:
-        while not self.is_draining:
-            try:
-                # On a thread of its own: a worker that has our name by now is watched for up to a lease.
-                await asyncio.wrap_future(
-                    self._side.submit(partial(self._registration.enter, self.worker_id))
-                )
-            except WorkerNameTaken as error:
-                self.events.emit(ServiceFailed(service="registration", error=str(error)))
-                self.leave_by_itself(1)
-                return
-            except AskedToLeave:
-                return
-            except LedgerError:
-                await asyncio.sleep(self.config.beat_seconds)
-            else:
-                break
-        if self.is_draining:
-            # The heartbeat that the stop waits for is the old one; a new one would outlive it.
-            return
-        self._heartbeat = self._new_heartbeat()
-        self._heartbeat.start()
+        # On a thread of its own: a worker that has our name by now is watched for up to a lease.
+        await asyncio.wrap_future(self._side.submit(partial(self._registration.enter, self.worker_id)))
+
+    async def _work_again(self) -> None:
+        heartbeat = self._new_heartbeat()
+        heartbeat.start()
+        self._heartbeat = heartbeat
         self._start_keeper()
         self.gate.resume()
 

@@ -1,7 +1,8 @@
-"""SIGTERM, SIGINT, SIGQUIT: asked once a worker leaves, asked twice it hurries, the third time it is gone.
+"""SIGTERM, SIGINT, SIGQUIT, SIGHUP: asked once it leaves, asked twice it hurries, the third time it is gone.
 
 Celery's own handlers make five kinds of shutdown of them, of which some cancel
-jobs for good, and none begins before the main thread has come round.
+jobs for good, one starts the worker anew beside its supervisor, and none begins
+before the main thread has come round.
 """
 
 import os
@@ -12,7 +13,9 @@ from typing import Any, Final
 from celery import signals
 from celery.worker import state
 
-STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+from holdfast.workers.companion.link import link_of_this_process
+from holdfast.workers.stop_requests import StopRequests, forget_in_forks, hear_with
+
 HURRY, FORCE = 2, 3
 FORCED: Final = 1
 """Exit code of a worker that was asked three times: its jobs are freed by its death."""
@@ -24,20 +27,21 @@ class StopSignals:
     def __init__(self, worker: Any) -> None:
         """Hear them for this worker, once `install` was called."""
         self._worker = worker
-        self._heard = 0
+        link = link_of_this_process()
+        self._requests = StopRequests() if link is None else StopRequests(lambda: link.page.requests)
 
     def install(self) -> None:
         """Take the place of Celery's handlers. On the main thread."""
-        for number in STOPPING:
-            signal.signal(number, self._hear)
+        hear_with(self._hear)
+        forget_in_forks(self._hear)
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
-        self._heard += 1
-        if self._heard >= FORCE:
+        requests = self._requests.hear()
+        if requests >= FORCE:
             os._exit(FORCED)
         runtime = self._worker.pool.runtime
         runtime.begin_drain()
-        if self._heard == HURRY:
+        if requests >= HURRY:
             runtime.drain.hurry()
         ask_to_stop(runtime.exit_code)
         name = signal.Signals(number).name

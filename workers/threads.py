@@ -19,6 +19,17 @@ class NoThread(BlockingIOError):
     """The system gives no more threads: the call has not begun."""
 
 
+def start(thread: threading.Thread) -> None:
+    """Start a thread. Raises NoThread; the same thread may be started later."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        if thread.ident is not None:
+            # Started twice: a mistake of ours.
+            raise
+        raise NoThread(errno.EAGAIN, str(error)) from error
+
+
 class DaemonThreads:
     """At most `most` threads; more calls wait in line."""
 
@@ -55,12 +66,12 @@ class DaemonThreads:
         self._threads += 1
         thread = threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True)
         try:
-            thread.start()
-        except RuntimeError as error:
+            start(thread)
+        except NoThread as error:
             # The system gives no more threads: this call fails, and the pool stays what it was.
             self._threads -= 1
             future, _ = self._line.pop()
-            future.set_exception(NoThread(errno.EAGAIN, f"no thread for this handler: {error}"))
+            future.set_exception(NoThread(errno.EAGAIN, f"no thread for this handler: {error.strerror}"))
 
     def close(self) -> None:
         """Start nothing more; what runs goes on, what waits is cancelled."""

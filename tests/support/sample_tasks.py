@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -238,6 +239,18 @@ async def apart_for_a_while(
     await asyncio.sleep(seconds)
     mark(Path(folder), f"{name}.end", str(os.getpid()))
     return 7
+
+
+@task(name="sample.ends_what_it_starts", isolated=True, retry=QUICK, hard_timeout_seconds=20.0)
+def ends_what_it_starts() -> list[int]:
+    """Start a program and a fork, and end both by SIGTERM; returns how they ended."""
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    fork = multiprocessing.get_context("fork").Process(target=threading.Event().wait)
+    fork.start()
+    program.terminate()
+    fork.terminate()
+    fork.join()
+    return [program.wait(), fork.exitcode or 0]
 
 
 @task(name="sample.hungry", isolated=True, memory_mb=512, retry=RetryPolicy(max_attempts=1))

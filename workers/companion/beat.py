@@ -13,6 +13,7 @@ from holdfast.workers.beat import BeatCalls
 from holdfast.workers.companion.introduction import LifeTerms
 from holdfast.workers.companion.link import Link
 from holdfast.workers.companion.seats import Seats
+from holdfast.workers.threads import start
 
 LOOK_SECONDS: Final = 0.1
 
@@ -65,9 +66,10 @@ class CompanionBeat:
         self._thread = threading.Thread(target=self._run, name="holdfast-beat", daemon=True)
 
     def start(self) -> None:
-        """Introduce the worker and begin to look."""
-        self._number = self._link.introduce(self._worker_id, self._terms)
-        self._thread.start()
+        """Introduce the worker and begin to look. Raises NoThread: it may be started later."""
+        if not self._number:
+            self._number = self._link.introduce(self._worker_id, self._terms)
+        start(self._thread)
 
     def stop(self) -> None:
         """Look no more; the companion goes on until the worker has left."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from holdfast.jobs.clock import Clock
 from holdfast.jobs.errors import LedgerError
-from holdfast.jobs.events import Event, Events, WorkerDeclaredDead
+from holdfast.jobs.events import Event, Events, ServiceFailed, WorkerDeclaredDead
 from holdfast.jobs.job import Settlement
 from holdfast.ledger import Ledger
 from holdfast.workers.beat import BeatCalls, Heartbeat
@@ -17,6 +17,7 @@ from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.scene import Death
 from holdfast.workers.spool.folder import DiskFolder
 from holdfast.workers.spool.heir import Heir
+from holdfast.workers.threads import NoThread, start
 
 APPLICATION: Final = "holdfast-companion"
 """How the database lists its connection."""
@@ -34,9 +35,12 @@ class Keeper:
         self._clock = clock
         self._ledger: Ledger | None = None
         self._heartbeat: Heartbeat | None = None
+        self._start_at: float | None = None
+        """When to try to start the heartbeat, in monotonic seconds; None: it beats."""
+        self._beat_seconds = 0.0
 
     def serve(self, introduction: Introduction) -> None:
-        """Beat for this worker, and for no other any more."""
+        """Beat for this worker, and for no other any more; if there is no thread for it now, later."""
         self.rest()
         terms = introduction.terms
         if self._ledger is None:
@@ -56,7 +60,25 @@ class Keeper:
                 on_beat=lambda: self._note_beat(heartbeat),
             ),
         )
-        heartbeat.start()
+        self._beat_seconds = terms.beat_seconds
+        self._start_at = self._clock.monotonic()
+        self.look()
+
+    def look(self) -> None:
+        """Begin to beat, if there was no thread for it before. To be called now and then."""
+        heartbeat, now = self._heartbeat, self._clock.monotonic()
+        if heartbeat is None or self._start_at is None or now < self._start_at:
+            return
+        try:
+            heartbeat.start()
+        except NoThread as error:
+            # The worker hears of missed beats, as in an outage; it may live longer than the shortage.
+            self._start_at = now + self._beat_seconds
+            heartbeat.error_code = type(error).__name__
+            self._note_miss(heartbeat)
+            self._fail(error)
+        else:
+            self._start_at = None
 
     def rest(self) -> None:
         """Beat no more; does not wait for a beat that is under way."""
@@ -73,7 +95,12 @@ class Keeper:
         suspects: list[Settlement] = []
         # On a thread: a database that does not answer must not keep a dead worker's supervisor waiting.
         closing = threading.Thread(target=self._close_row, args=(introduction, death, suspects), daemon=True)
-        closing.start()
+        try:
+            start(closing)
+        except NoThread as error:
+            # The missing beats say it later.
+            self._fail(error)
+            return 0
         closing.join(LAST_WORDS_SECONDS)
         return len(suspects)
 
@@ -104,6 +131,9 @@ class Keeper:
         if heartbeat is self._heartbeat and not self._page.unsure_since:
             self._page.unsure_error = heartbeat.error_code
             self._page.unsure_since = self._clock.monotonic()
+
+    def _fail(self, error: NoThread) -> None:
+        self._events.emit(ServiceFailed(service="companion", error=str(error)))
 
     def _tell(self, event: Event) -> None:
         # Whether the lease is sure is told by the worker, whose metrics count it.

@@ -15,8 +15,8 @@ from typing import Final
 
 from holdfast.jobs.ids import LeaseToken
 
-_TICK, _BEAT, _UNSURE, _DEAD, _LEAVING, _LOOP_THREAD, _ON_LOOP = range(7)
-_NUMBERS: Final = 7
+_TICK, _BEAT, _UNSURE, _DEAD, _LEAVING, _LOOP_THREAD, _ON_LOOP, _REQUESTS = range(8)
+_NUMBERS: Final = 8
 _ERROR: Final = slice(64, 128)
 _FIRST_SEAT: Final = 4096
 _SEAT_BYTES: Final = 64
@@ -134,6 +134,15 @@ class Page:
     @dead.setter
     def dead(self, value: int) -> None:
         self._numbers[_DEAD] = value
+
+    @property
+    def requests(self) -> int:
+        """How often the companion was asked to stop, and passed it on."""
+        return int(self._numbers[_REQUESTS])
+
+    @requests.setter
+    def requests(self, value: int) -> None:
+        self._numbers[_REQUESTS] = value
 
     # Read by the companion, when the worker is dead.
 

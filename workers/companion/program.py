@@ -23,10 +23,11 @@ from holdfast.workers.companion.last_words import LastWords
 from holdfast.workers.companion.link import Link
 from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.warden import Warden
+from holdfast.workers.stop_requests import STOPPING, hear_with
 
 PR_SET_PDEATHSIG: Final = 1
-PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_HELD_BACK: Final = {*PASSED_ON, signal.SIGHUP, signal.SIGCHLD}
+PASSED_ON: Final = (signal.SIGUSR1, signal.SIGUSR2)
+_HELD_BACK: Final = {*STOPPING, *PASSED_ON, signal.SIGCHLD}
 
 
 def main() -> None:
@@ -69,8 +70,7 @@ def _watch(worker: int, page: Page, line: socket.socket, last_words: LastWords) 
     warden = Warden(worker, page, line, keeper=keeper, events=events, clock=clock, last_words=last_words.read)
     for number in PASSED_ON:
         signal.signal(number, lambda received, _frame: warden.pass_on(received))
-    # Celery answers it by replacing itself, which a supervisor does better.
-    signal.signal(signal.SIGHUP, lambda _number, _frame: warden.pass_on(signal.SIGTERM))
+    hear_with(lambda received, _frame: warden.ask_to_stop(received))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     return warden.run()
 

@@ -67,6 +67,15 @@ class Warden:
         self._left_with = 0
         self._is_killed = False
         self._stillness = Stillness()
+        self._requests: list[int] = []
+
+    def ask_to_stop(self, number: int) -> None:
+        """Pass a request to stop on, and count it. Safe in a signal handler that interrupts another."""
+        self._requests.append(number)
+        # Before the signal, which the worker compares with it; and again, if we were interrupted here.
+        while self._page.requests != len(self._requests):
+            self._page.requests = len(self._requests)
+        self.pass_on(number)
 
     def pass_on(self, number: int) -> None:
         """Send a signal to the worker, if it is still there. Safe in a signal handler."""
@@ -87,6 +96,7 @@ class Warden:
             if self._line in ready and not self._hear():
                 readers.remove(self._line)
                 self._silent_since = self._clock.monotonic()
+            self._keeper.look()
             self._judge()
 
     def _hear(self) -> bool:

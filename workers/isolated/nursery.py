@@ -14,6 +14,7 @@ from typing import Any, Final
 from holdfast.workers.companion.scene import Death, death_of
 from holdfast.workers.isolated import wire
 from holdfast.workers.isolated.child import FAILED
+from holdfast.workers.stop_requests import STOPPING
 
 START_SECONDS: Final = 60.0
 """How long loading the user's modules may take."""
@@ -177,6 +178,8 @@ class Nursery:
             raise NurseryFailed(f"the nursery process could not be started: {error}") from error
         ours.settimeout(0)
         command = [sys.executable, "-P", "-m", _PROGRAM, str(theirs.fileno())]
+        # A signal to all our processes must not end it before it can hear: it lets them through then.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and program, no shell
                 command,
@@ -190,6 +193,7 @@ class Nursery:
             ours.close()
             raise NurseryFailed(f"the nursery process could not be started: {error}") from error
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         self._control = ours
         self._ready = loop.create_future()

@@ -15,10 +15,12 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Final, NoReturn
 
 from holdfast.workers.companion.last_words import LastWords
 from holdfast.workers.isolated.child import run_child
+from holdfast.workers.stop_requests import STOPPING, forget_in_forks, hear_with
 
 LONGEST_REQUEST: Final = 256_000
 PR_SET_PDEATHSIG: Final = 1
@@ -28,6 +30,9 @@ _APPLICATION: Final = "holdfast.workers.app"
 
 def main() -> None:
     """Serve the worker at the other end of the descriptor that was named."""
+    hear_with(ignore)
+    # The worker held them back for us until here.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     control = socket.socket(fileno=int(sys.argv[1]))
     hello = json.loads(control.recv(LONGEST_REQUEST))
     # The user's modules lie where the worker found them.
@@ -36,6 +41,13 @@ def main() -> None:
     app.set_up_logging()
     control.send(json.dumps({"ready": os.getpid()}).encode())
     _Nursery(control, app).serve()
+
+
+def ignore(_number: int, _frame: FrameType | None) -> None:
+    """Hear a request to stop and do nothing: the worker decides when we end, it drains first.
+
+    A function, since the programs that handlers start would inherit `SIG_IGN`.
+    """
 
 
 @dataclass(slots=True)
@@ -56,9 +68,8 @@ class _Nursery:
         writer.settimeout(0)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # The worker decides when we end: it drains first.
-            signal.signal(number, signal.SIG_IGN)
+        # Once more: a user's module may have installed handlers of its own.
+        hear_with(ignore)
         # What children have in common stays one copy in memory.
         gc.collect()
         gc.freeze()
@@ -118,8 +129,8 @@ class _Nursery:
         # A group of its own: what the handler starts ends with it.
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        forget_in_forks(ignore)
         self._control.close()
         run_child(
             self._app,

@@ -1,5 +1,6 @@
 """Isolation: who is the death of a process runs apart, twice alone is poison, and innocents pay nothing."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,14 @@ def test_what_an_isolated_handler_leaves_behind_keeps_nobodys_place(embedded: Pl
     embedded.worker(worker_isolated_processes=1)
     assert "left" == sample_tasks.leave_thread.enqueue_sync(600.0).result_sync(timeout_seconds=30)
     assert sample_tasks.apart.enqueue_sync(str(tmp_path)).result_sync(timeout_seconds=30)
+
+
+@pytest.mark.slow
+def test_an_isolated_handler_can_end_what_it_started(embedded: Platform):
+    """Its process hears no SIGTERM, since its worker decides; programs and forks of it end by one."""
+    embedded.worker()
+    ended = sample_tasks.ends_what_it_starts.enqueue_sync().result_sync(timeout_seconds=30)
+    assert [-signal.SIGTERM] * 2 == ended
 
 
 @pytest.mark.slow

@@ -2,9 +2,11 @@
 
 import contextlib
 import signal
+import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from holdfast.jobs.state import JobState
@@ -47,6 +49,71 @@ def test_a_second_signal_hands_back_at_once(embedded: Platform, tmp_path: Path, 
     row = embedded.ledger.job(job)
     assert (JobState.AVAILABLE, 0) == (row.state, row.attempt)
     assert [] == embedded.ledger.workers()
+
+
+def everybody(worker: WorkerServer) -> list[psutil.Process]:
+    """Return the processes of a worker, as systemd finds them in its unit."""
+    companion = psutil.Process(worker.pid)
+    return [companion, *companion.children(recursive=True)]
+
+
+def ask_everybody(
+    worker: WorkerServer, number: int = signal.SIGTERM, *, first: str = "the companion"
+) -> None:
+    """Send a signal to all of them at once, in the order of their birth or the other way round."""
+    for process in sorted(everybody(worker), key=lambda one: one.pid, reverse=first != "the companion"):
+        process.send_signal(number)
+
+
+@pytest.mark.parametrize(
+    ("number", "first"),
+    [
+        (signal.SIGTERM, "the companion"),
+        pytest.param(signal.SIGTERM, "the last child", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, "the companion", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, "the companion", marks=pytest.mark.slow),
+    ],
+)
+def test_one_signal_to_all_processes_is_one_request(
+    embedded: Platform, tmp_path: Path, number: signal.Signals, first: str
+):
+    """As systemd does by default: short work ends within the grace, in isolated processes, too."""
+    worker = embedded.worker(worker_isolated_processes=2, shutdown_grace_seconds=60.0)
+    shared = sample_tasks.witness.enqueue_sync(str(tmp_path), "shared", 3.0)
+    apart = sample_tasks.apart_for_a_while.enqueue_sync(str(tmp_path), "apart", 3.0)
+    for name in ("shared", "apart"):
+        until((tmp_path / f"{name}.start").exists, timeout_seconds=30, what="running jobs")
+    assert len(everybody(worker)) >= 4, "a companion, a worker, a nursery, a child"
+    ask_everybody(worker, number, first=first)
+    assert 0 == worker.end()
+    embedded.until_all([shared.id, apart.id], JobState.COMPLETED, timeout_seconds=1)
+    assert [1, 1] == [
+        len((tmp_path / f"{name}.start").read_text().splitlines()) for name in ("shared", "apart")
+    ]
+    assert [] == embedded.ledger.workers()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["everybody", "the worker alone"])
+def test_a_second_signal_hurries_whomever_it_is_sent_to(embedded: Platform, tmp_path: Path, whom: str):
+    """All processes of a unit twice, or the worker's own pid: the second request skips the grace."""
+    worker = embedded.worker(**LONG_GRACE)
+    job = sample_tasks.witness.enqueue_sync(str(tmp_path), "long", 600.0).id
+    until((tmp_path / "long.start").exists, timeout_seconds=30, what="a running job")
+
+    def ask() -> None:
+        if whom == "everybody":
+            ask_everybody(worker)
+        else:
+            psutil.Process(worker.worker_pid).send_signal(signal.SIGTERM)
+
+    ask()
+    until(lambda: "worker_draining" in worker.log, timeout_seconds=30, what="the drain")
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.end(1.0)
+    ask()
+    assert 0 == worker.end()
+    assert (JobState.AVAILABLE, 0) == (embedded.ledger.job(job).state, embedded.ledger.job(job).attempt)
 
 
 @pytest.mark.slow

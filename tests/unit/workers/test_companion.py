@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -19,6 +20,7 @@ from holdfast.workers.companion.link import LEFT, Link
 from holdfast.workers.companion.page import Page
 from holdfast.workers.companion.program import end_like
 from holdfast.workers.companion.seats import Seats
+from holdfast.workers.threads import NoThread
 
 TERMS = life_terms()
 
@@ -112,6 +114,23 @@ def test_death_is_told_to_the_worker_that_it_is_about(ends):
     until(lambda: "unsure" in ends.told, what="a look of the second")
     assert 1 == ends.told.count("dead")
     second.stop()
+
+
+def test_a_worker_is_introduced_once_however_often_its_heartbeat_starts(ends, monkeypatch):
+    """Without a thread the start fails; the next one finds the companion informed."""
+
+    def refuse(thread):
+        del thread
+        raise RuntimeError("can't start new thread")
+
+    heart = ends.heartbeat()
+    with monkeypatch.context() as shortage:
+        shortage.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(NoThread):
+            heart.start()
+    heart.start()
+    heart.stop()
+    assert 1 == len(ends.theirs.recv(65536).splitlines())
 
 
 def test_leaving_is_one_line(ends):

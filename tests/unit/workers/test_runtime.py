@@ -233,6 +233,35 @@ def test_a_worker_that_was_declared_dead_comes_back_as_somebody_new(worker, seen
     assert worker.runtime.worker_id == worker.ledger.job(job).worker_id
 
 
+def test_a_worker_without_threads_is_reborn_when_there_are_some(worker, seen, monkeypatch):
+    """First for its registration, then for its heartbeat; until then it claims nothing (B3)."""
+    worker.runtime.start()
+    old, start, allowed = worker.runtime.worker_id, threading.Thread.start, []
+
+    def refuse(thread):
+        if not (allowed and thread.name.startswith(tuple(allowed))):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def failures():
+        return len(of(seen, ServiceFailed))
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    until(lambda: worker.ledger.declare_dead(old, worker.ledger.workers()[0].beat_seq), what="a beat")
+    until(lambda: failures() >= 2, what="tries to register")
+    assert ([], True) == (worker.ledger.workers(), worker.runtime.gate.is_suspended)
+    allowed.append("holdfast-side")
+    until(worker.ledger.workers, what="a new row")
+    tries = failures()
+    until(lambda: failures() >= tries + 2, what="tries to beat")
+    job = worker.enqueue("tests.quick")
+    assert JobState.AVAILABLE == worker.state(job)
+    allowed.append("holdfast-")
+    until(lambda: worker.state(job) is JobState.COMPLETED, what="work")
+    assert old != worker.runtime.worker_id
+    assert [] == worker.asked
+
+
 def test_an_outage_cancels_nobody(worker):
     """What runs goes on, nothing begins, and afterwards everything goes on where it was (B7)."""
     worker.runtime.start()

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from holdfast.tests.support.waiting import until
-from holdfast.workers.threads import DaemonThreads
+from holdfast.workers.threads import DaemonThreads, NoThread, start
 
 
 @pytest.fixture
@@ -102,3 +102,24 @@ def test_a_thread_that_cannot_start_fails_one_call(threads, monkeypatch):
         for _ in range(3):
             assert isinstance(threads.submit(lambda: 1).exception(5), BlockingIOError)
     assert 2 == threads.submit(lambda: 2).result(5)
+
+
+def test_a_thread_that_could_not_start_may_start_later(monkeypatch):
+    """The system's refusal has a name of its own; to start one twice is a mistake, as ever."""
+    ran = threading.Event()
+    thread = threading.Thread(target=ran.set)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(NoThread):
+            start(thread)
+    start(thread)
+    assert ran.wait(5)
+    thread.join(5)
+    with pytest.raises(RuntimeError):
+        start(thread)
+
+
+def refuse(thread):
+    """Do as the system does that has no more threads."""
+    del thread
+    raise RuntimeError("can't start new thread")

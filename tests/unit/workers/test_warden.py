@@ -26,6 +26,9 @@ class Keeper:
     def rest(self):
         """Beat no more."""
 
+    def look(self):
+        """Begin nothing."""
+
 
 class Hurrying:
     """A clock on which every look comes long after the one before."""
@@ -59,3 +62,18 @@ def test_a_worker_that_had_to_be_helped_out_of_the_door_ends_as_it_said(code, ev
         ours.close()
         theirs.close()
     assert code == os.waitstatus_to_exitcode(status)
+
+
+def test_a_request_to_stop_is_on_the_page_before_it_arrives(events):
+    """And so is every one that interrupts another: their count is what tells a double from a second one."""
+    page, (ours, theirs) = Page(), socket.socketpair()
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    watch = Warden(child.pid, page, ours, keeper=Keeper(), events=events, clock=Hurrying())
+    assert 0 == page.requests
+    watch.ask_to_stop(signal.SIGTERM)
+    assert (1, -signal.SIGTERM) == (page.requests, child.wait(10))
+    watch.ask_to_stop(signal.SIGINT)
+    watch.pass_on(signal.SIGUSR2)
+    assert 2 == page.requests
+    ours.close()
+    theirs.close()
