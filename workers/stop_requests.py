@@ -9,8 +9,8 @@ So both ways are counted, and the longer count is what was asked.
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
@@ -45,7 +45,20 @@ def forget_in_forks(handler: Callable[..., Any]) -> None:
 
     A handler's `multiprocessing.Pool` ends its processes by SIGTERM, and waits until they are gone.
     """
-    os.register_at_fork(after_in_child=partial(_forget, handler))
+    masks = threading.local()
+
+    def hold_back() -> None:
+        # A signal that came to the fork before it had forgotten the handler would be lost.
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+    def let_through() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def begin_anew() -> None:
+        _forget(handler)
+        let_through()
+
+    os.register_at_fork(before=hold_back, after_in_parent=let_through, after_in_child=begin_anew)
 
 
 def _forget(handler: Callable[..., Any]) -> None:

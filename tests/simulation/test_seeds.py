@@ -1,14 +1,12 @@
 """A few seeds with every `make test`; `make simulate` hunts with thousands, and with the mutants."""
 
-import sqlite3
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from holdfast.jobs.state import TRANSITIONS
-from holdfast.tests.simulation.database import AskingConnection, Database
+from holdfast.tests.simulation.database import Database
 from holdfast.tests.simulation.fleet import MACHINES
 from holdfast.tests.simulation.matrix import EVERY_TRANSITION, Cell, CrashPoint, Matrix
 from holdfast.tests.simulation.world import FEWEST_STEPS, World, run
@@ -50,20 +48,6 @@ def test_a_seed_tells_the_same_story_each_time(database):
     assert [(one.run().steps, list(one.story.tell())) for one in (first,)] == [
         (one.run().steps, list(one.story.tell())) for one in (again,)
     ]
-
-
-def test_what_was_taken_back_is_no_change_of_the_next_transaction():
-    """Or the judge would see a death where somebody looked, and only after certain other seeds."""
-    connection = sqlite3.connect(":memory:", factory=AskingConnection)
-    connection.database = SimpleNamespace(on_commit=AskingConnection.really_commit)
-    connection.execute("CREATE TABLE t (x)")
-    connection.commit()
-    connection.execute("INSERT INTO t VALUES (1)")
-    assert connection.has_changed
-    connection.rollback()
-    connection.execute("DELETE FROM t")
-    assert not connection.has_changed
-    connection.close()
 
 
 def test_the_matrix_knows_every_transition_and_names_what_is_empty():

@@ -87,6 +87,16 @@ def test_without_a_companion_each_signal_counts():
     assert [1, 2, 3] == [requests.hear() for _ in range(3)]
 
 
+def ends_at_once():
+    """Fork, ask the fork to stop before it has drawn breath, and return the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+
 def test_a_fork_ends_by_the_signals_that_its_parent_hears():
     """So `multiprocessing` can end what it started, and nobody waits for it for ever."""
     heard = []
@@ -101,6 +111,8 @@ def test_a_fork_ends_by_the_signals_that_its_parent_hears():
         with multiprocessing.get_context("fork").Pool(1) as pool:
             child = pool.apply(os.getpid)
             assert child != os.getpid()
+        assert [signal.SIGTERM] * 50 == [ends_at_once() for _ in range(50)]
+        assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
         signal.raise_signal(signal.SIGTERM)
     finally:
         for number, handler in before.items():
