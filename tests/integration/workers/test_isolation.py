@@ -185,7 +185,7 @@ def test_a_drain_reaches_isolated_jobs(embedded: Platform, tmp_path: Path):
     """SIGTERM hands an isolated job back with its attempt, also one that hears nothing."""
     worker = embedded.worker(shutdown_grace_seconds=0.5)
     handle = sample_tasks.apart.options(hard_timeout_seconds=600).enqueue_sync(str(tmp_path), "spin")
-    until((tmp_path / "apart.start").exists, what="the start")
+    until((tmp_path / "apart.start").exists, timeout_seconds=30, what="the start")
     worker.stop()
     row = embedded.ledger.job(handle.id)
     assert (JobState.AVAILABLE, 0) == (row.state, row.attempt)
