@@ -114,6 +114,15 @@ class HoldfastConsumer(Consumer):
         runtime.hub.use_dispatcher(lambda: self.event_dispatcher)
         runtime.on_ready(self)
 
+    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
+        """Connect for worker events, which Celery sends on the hub's thread: none of them is waited for.
+
+        Confirmed, the first one over a connection that hears nothing ever again would stop the hub for good.
+        """
+        unconfirmed = {"confirm_publish": False}
+        connect = self.app.connection_for_write
+        return self.ensure_connected(connect(url=url, heartbeat=heartbeat, transport_options=unconfirmed))
+
     def pause_rings(self) -> None:
         """Stop consuming rings on brokers that push; Redis is asked, and the gate says when. On the hub."""
         if not self._has_paused and self.task_consumer and _pushes(self.task_consumer.channel):
