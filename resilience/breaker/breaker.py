@@ -17,7 +17,7 @@ from holdfast.resilience.breaker.era import FAILED, OK, Era
 from holdfast.resilience.breaker.machine import NEWCOMER
 from holdfast.resilience.breaker.message import ProbeWord, Reply
 from holdfast.resilience.breaker.policy import BreakerPolicy
-from holdfast.resilience.breaker.verdict import NO_VERDICT, SUCCESS, Ending, Verdict
+from holdfast.resilience.breaker.verdict import SUCCESS, Ending, Verdict
 from holdfast.resilience.breaker.view import View
 
 P = ParamSpec("P")
@@ -275,9 +275,3 @@ class Breaker:
 def new_token() -> str:
     """Make a prober's token: nobody can guess or repeat it."""
     return secrets.token_hex(8)
-
-
-def nothing_said(error: BaseException) -> Verdict:
-    """Judge nothing; for calls whose caller tells how they ended."""
-    del error
-    return NO_VERDICT

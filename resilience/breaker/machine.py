@@ -9,9 +9,9 @@ from typing import Final
 
 from holdfast.resilience.breaker.circuit import TURNS, Circuit, Override, Phase, Slot, Turn
 from holdfast.resilience.breaker.message import Message, Order, ProbeWord, Reply
+from holdfast.resilience.breaker.policy import PERCENT
 from holdfast.resilience.breaker.terms import SLOTS, Terms
 
-PERCENT: Final = 100
 SECOND: Final = 1000
 THOUSAND_SECONDS: Final = 1_000_000
 BURST: Final = 250_000

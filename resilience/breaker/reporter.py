@@ -8,7 +8,7 @@ stricter of the two memories counts when the store is back.
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from holdfast.jobs.clock import Clock, random_fraction
@@ -84,6 +84,8 @@ class Reporter:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._pause = LAZY_SECONDS
+        """Until the next look, if nobody hurries us."""
         self._lost_until = 0.0
         self.is_store_lost = False
         self.flushes = 0
@@ -112,7 +114,7 @@ class Reporter:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if self._wake.wait(LAZY_SECONDS):
+            if self._wake.wait(self._pause):
                 self._stop.wait(COALESCE_SECONDS)
                 self._wake.clear()
             self.report_all()
@@ -120,6 +122,7 @@ class Reporter:
 
     def report_all(self) -> None:
         """Tell what there is to tell, and ask what there is to ask."""
+        self._pause = LAZY_SECONDS
         for watched in list(self._watched.values()):
             self._report(watched)
 
@@ -134,7 +137,7 @@ class Reporter:
     def _report(self, watched: _Watched) -> None:
         breaker, now = watched.breaker, self._clock.monotonic()
         if now - watched.told_at < GAP_SECONDS:
-            self._later(watched.told_at + GAP_SECONDS - now)
+            self._pause = min(self._pause, watched.told_at + GAP_SECONDS - now)
             return
         for message in self._messages(watched, now):
             reply = self._exchange(watched, message)
@@ -147,11 +150,6 @@ class Reporter:
                 breaker.stock(reply.permits, now + PERMIT_SECONDS)
             watched.told_at = now
             watched.ask_at = now + POLL_SECONDS * (1.0 + random_fraction())
-
-    def _later(self, seconds: float) -> None:
-        timer = threading.Timer(seconds, self.hurry)
-        timer.daemon = True
-        timer.start()
 
     def _messages(self, watched: _Watched, now: float) -> Iterable[Message]:
         breaker = watched.breaker
@@ -185,16 +183,9 @@ class Reporter:
         return Message(
             who=self._who,
             epoch=watched.breaker.era.epoch,
-            ok=count.ok,
-            failed=count.failed,
-            pushed=count.pushed,
-            slow=count.slow,
-            overdue=count.overdue,
-            tail=count.tail,
-            retry_after=count.retry_after,
-            fatal=count.fatal,
             wants=wants,
             chance=int(random_fraction() * _MILLI),
+            **asdict(count),
         )
 
     # The store, or what stands in for it.

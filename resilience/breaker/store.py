@@ -81,7 +81,7 @@ class RedisStore:
         kept = int(KEPT_SECONDS * 1000)
         arguments: list[Any] = [as_json(message), as_json(terms), self.channel, kept, name]
         try:
-            answer = self._script(keys=[key], args=arguments)
-        except RedisError as error:
+            return reply_of_json(self._script(keys=[key], args=arguments))
+        except (RedisError, ValueError, KeyError, TypeError) as error:
+            # A key that somebody wrote by hand, or a server that answers nonsense, is as good as none.
             raise StoreLost(f"{type(error).__name__}: {error}") from error
-        return reply_of_json(answer)

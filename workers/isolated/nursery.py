@@ -242,19 +242,20 @@ class Nursery:
             self._ready.set_exception(NurseryFailed(f"the nursery process {why} before it was ready"))
             # Somebody may have stopped waiting.
             self._ready.exception()
+        children, self._children = self._children, {}
+        for child in children.values():
+            if child.pid:
+                # They end with their parent; what they started does not. First, while the number is theirs.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child.pid, signal.SIGKILL)
+            else:
+                child.refusal = f"the nursery process {why}"
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1.0)
-        children, self._children = self._children, {}
         for child in children.values():
-            if child.pid:
-                # They end with their parent; what they started does not.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.pid, signal.SIGKILL)
-            else:
-                child.refusal = f"the nursery process {why}"
             self._bury(child, Death(f"the nursery process {why}", peak_mb=0.0, is_proof=False))
         self._on_lost()
 

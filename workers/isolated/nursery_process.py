@@ -142,7 +142,7 @@ class _Nursery:
     def _kill(self, number: int) -> None:
         for pid, child in self._children.items():
             if child.number == number:
-                _end_group(pid)
+                _end_child(pid)
 
     def _reap(self) -> None:
         while self._children:
@@ -169,12 +169,19 @@ class _Nursery:
 
     def _end(self) -> NoReturn:
         for pid in self._children:
-            _end_group(pid)
+            _end_child(pid)
         os._exit(0)
 
 
+def _end_child(pid: int) -> None:
+    """End a child that was not reaped yet, and what it started."""
+    _end_group(pid)
+    # A child that was born this moment may not have its group yet.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def _end_group(pid: int) -> None:
-    # By its number, too: a child that was born this moment may not have its group yet.
-    for end in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            end(pid, signal.SIGKILL)
+    """End what a child started. Of one that was reaped the number itself may be somebody else's by now."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)

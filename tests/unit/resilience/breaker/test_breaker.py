@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -265,6 +266,18 @@ def test_a_coroutine_is_guarded_like_a_function(fleet):
     asyncio.run(main())
     assert [True, False] == fleet.one.breaker.era.outcomes
     assert {} == fleet.one.breaker.era.flights
+
+
+def test_a_turn_is_heard_before_the_next_report(fleet):
+    """The store tells it at once; what is older than what is known is no news."""
+    fleet.open()
+    heard = fleet.store.exchange("up", Message("listener", 0), Terms.of(POLICY))
+    late = Process(fleet.store, fleet.clock)
+    late.reporter.hear("up", heard)
+    assert late.is_refused()
+    late.reporter.hear("up", replace(heard, phase=Phase.CLOSED))
+    assert late.is_refused()
+    late.reporter.hear("another", heard)
 
 
 # The store is lost.
