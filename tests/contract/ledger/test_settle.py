@@ -159,7 +159,10 @@ def test_would_miss_the_deadline(ledger, claim, outcome):
     ledger.enqueue([job])
     assert JobState.QUARANTINED == settle(ledger, claim(job.id).lease, outcome).state
     found = ledger.job(job.id)
-    assert (QuarantineReason.DEADLINE, "would miss the deadline by 40 s") == (found.reason, found.detail)
+    # By 40 s, and by what a busy machine needs between the enqueue and the settle.
+    said = {f"would miss the deadline by {seconds} s" for seconds in range(40, 50)}
+    assert QuarantineReason.DEADLINE == found.reason
+    assert found.detail in said
 
 
 def test_total_age(ledger, lease):
