@@ -24,7 +24,7 @@ RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all fuzz outages simulate chaos chaos-quick check bench lock clean
+.PHONY: help run test test-all fuzz outages simulate mutants chaos chaos-quick check bench bench-resilience simulate-outage lock clean
 
 help:  ## print this list
 	@echo "Holdfast: async jobs that are not lost, on Celery."
@@ -46,11 +46,15 @@ fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through
 	FUZZ_SEED="$(SEED)" $(BIN)/pytest -s -m "slow and (rabbitmq or not rabbitmq)" tests/integration/workers/test_fuzz.py
 
 outages: $(DEV_READY)  ## break real servers for longer, and roll a deploy; needs RabbitMQ, some minutes
-	$(BIN)/pytest -m "outage and (slow or not slow) and (rabbitmq or not rabbitmq)" tests/integration/workers
+	$(BIN)/pytest -m "outage and (slow or not slow) and (rabbitmq or not rabbitmq)" tests/integration/workers \
+	  tests/integration/resilience --deselect tests/integration/resilience/test_scenarios.py
 
 simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; about an hour on two cores
 	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS)
 	$(BIN)/pytest -m hunt tests/simulation
+
+mutants: $(DEV_READY)  ## take the breaker's rules out of a copy, one by one; each time a test has to fail; some minutes
+	$(BIN)/pytest -m "outage and slow" tests/integration/resilience/test_scenarios.py
 
 chaos: $(DEV_READY)  ## break workers, servers, networks and clocks three times each; resumes; about half an hour
 	$(BIN)/python -m holdfast.tests.chaos --repetitions 3
@@ -70,6 +74,13 @@ bench: $(DEV_READY)  ## run the benchmarks, bare Celery beside Holdfast
 	@set -e; for script in benchmarks/bench_*.py; do \
 	  test -e "$$script" || { echo "benchmarks/ holds no bench_*.py yet" >&2; exit 1; }; \
 	  echo "== $$script"; $(BIN)/python "$$script"; done
+
+bench-resilience: $(DEV_READY) $(VENV)/peers  ## what a guarded call costs, other breakers beside it; about 5 minutes
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/bench_resilience.py --json benchmarks/results/bench_resilience.json
+
+simulate-outage: $(DEV_READY)  ## an upstream falls and comes back, in a model: our breaker and ramp, others beside; 7 minutes
+	$(BIN)/python benchmarks/simulate_outage.py --json benchmarks/results/simulate_outage.json \
+	  --picture docs/pictures/outage.svg
 
 lock: $(DEV_READY)  ## pin all requirements anew, with the hashes of every file of each release
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -113,6 +124,11 @@ $(DEV_READY): requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(RUN_READY) $@
+
+# Other breakers, for benchmarks alone: none of our programs ever sees them.
+$(VENV)/peers: benchmarks/peers.lock $(DEV_READY)
+	@$(INSTALL) --require-hashes --target $@ -r benchmarks/peers.lock
+	@touch $@
 
 # The type checkers see the repository under the name of its package through this link.
 .types/holdfast:

@@ -13,13 +13,16 @@ from typing import Final
 
 from holdfast import celeryconfig, ledger
 from holdfast.jobs.errors import LedgerUnavailable, SettingsError
+from holdfast.resilience.sharing import share
 from holdfast.settings import Settings, load
-from holdfast.tasks import application, results
+from holdfast.tasks import application, chain_task, results
 from holdfast.tasks.ambient import use
 from holdfast.tasks.client import Bell, Client
 from holdfast.tasks.doorbell import Doorbell, SilentBell
 
 _SQLITE: Final = "sqlite:///"
+_KNOWN: Final = chain_task.chain
+"""Known by its import: every chain is enqueued as a job of this task."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -94,6 +97,7 @@ class Connecting:
             client = Client(truth, bell, arguments_largest_bytes=settings.arguments_largest_bytes)
             parts.callback(client.close)
             parts.callback(results.use_ledger, results.use_ledger(truth))
+            share(settings.shared_state(), namespace=settings.namespace)
             self._parts = parts.pop_all()
         return client
 

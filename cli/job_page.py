@@ -29,9 +29,10 @@ _OURS: Final = tuple(
 )  # fmt: skip
 _NOT_THE_USERS: Final = (*_OURS, *_LIBRARIES, "<")
 PLAIN_FIELDS = (
-    "id", "task", "version", "queue", "priority", "tenant", "key", "state", "reason", "detail", "attempt",
-    "claims", "generation", "created_at", "run_at", "deadline_at", "started_at", "finished_at",
-    "cancel_requested_at",
+    "id", "task", "version", "queue", "priority", "tenant", "key", "state", "reason", "detail",
+    "waiting_for", "parent_id", "worker_id", "attempt", "claims", "generation", "created_at", "run_at",
+    "scheduled_for",
+    "deadline_at", "started_at", "finished_at", "cancel_requested_at",
 )  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return everything as one JSON object; instants in ISO 8601. `waits` says why it does not begin."""
     page: dict[str, Any] = {name: _plain(getattr(job, name)) for name in PLAIN_FIELDS}
+    page["tags"] = list(job.tags)
     page["waits"] = list(waits)
     page["failure"] = asdict(job.failure) if job.failure is not None else None
     if job.progress is not None:
@@ -97,14 +99,27 @@ def show(
         moments.add_row(_time(moment.at), moment.kind, str(moment.state), moment.detail or "")
     console.print()
     console.print(moments, markup=False)
-    if with_traceback and job.failure is not None:
-        console.print()
-        console.print(job.failure.traceback or "no traceback was kept", markup=False, highlight=False)
+    if with_traceback:
+        _show_tracebacks(console, job, attempts)
+
+
+def _show_tracebacks(console: Console, job: Job, attempts: Sequence[Attempt]) -> None:
+    failures = [(f"Attempt {each.number}", each.failure) for each in attempts if each.failure is not None]
+    if job.failure is not None and job.failure not in [failure for _, failure in failures]:
+        failures.append(("At the end", job.failure))
+    for title, failure in failures:
+        say(console, f"\n{title}: {failure.type}", "bold")
+        console.print(failure.traceback or "no traceback was kept", markup=False, highlight=False)
 
 
 def _facts(job: Job, *, with_arguments: bool) -> list[tuple[str, str]]:
     why = f" ({job.reason})" if job.reason else ""
     facts = [("state", f"{job.state}{why}"), ("queue", job.queue), ("created", _time(job.created_at))]
+    named = {
+        "tenant": job.tenant, "tags": ", ".join(job.tags), "key": job.key, "worker": job.worker_id,
+        "parent": job.parent_id,
+    }  # fmt: skip
+    facts += [(name, value) for name, value in named.items() if value]
     if job.detail:
         facts.append(("detail", job.detail))
     if job.failure is not None:
@@ -140,7 +155,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number, "generation": attempt.generation, "worker_id": attempt.worker_id,
         "started_at": attempt.started_at.isoformat(), "ended_at": _plain(attempt.ended_at),
         "outcome": attempt.outcome, "late": attempt.late,
-        "failure": {"type": failure.type, "message": failure.message} if failure else None,
+        "failure": asdict(failure) if failure else None,
     }  # fmt: skip
 
 

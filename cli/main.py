@@ -7,22 +7,27 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import holdfast
-from holdfast.cli.commands.cancel import cancel
+from holdfast.cli.commands.breakers import breakers
 from holdfast.cli.commands.demo import demo
 from holdfast.cli.commands.digest import digest
 from holdfast.cli.commands.doctor import doctor
 from holdfast.cli.commands.enqueue import enqueue
 from holdfast.cli.commands.flower import PASS_ON, flower
 from holdfast.cli.commands.health import health
-from holdfast.cli.commands.job import job
+from holdfast.cli.commands.jobs import jobs
 from holdfast.cli.commands.ledger import ledger
 from holdfast.cli.commands.migrate import migrate
 from holdfast.cli.commands.probe import PROBE_CONTEXT, probe
 from holdfast.cli.commands.quarantine import quarantine
+from holdfast.cli.commands.queue import list_ as queues
 from holdfast.cli.commands.queue import queue
+from holdfast.cli.commands.run import run
+from holdfast.cli.commands.schedules import schedules
 from holdfast.cli.commands.tasks import tasks
 from holdfast.cli.commands.up import up
+from holdfast.cli.commands.watch import watch
 from holdfast.cli.commands.worker import worker
+from holdfast.cli.commands.workers import workers
 from holdfast.cli.terminal import say_error
 from holdfast.jobs.errors import PlatformError
 
@@ -80,9 +85,14 @@ app.command(rich_help_panel=WORK, context_settings=PASS_ON)(flower)
 app.command(rich_help_panel=WORK)(migrate)
 app.command(rich_help_panel=WATCH)(enqueue)
 app.command(rich_help_panel=WATCH)(tasks)
-app.command(rich_help_panel=WATCH)(job)
-app.command(rich_help_panel=WATCH)(cancel)
+app.command(rich_help_panel=WATCH)(run)
+app.command(rich_help_panel=WATCH)(watch)
+app.command(rich_help_panel=WATCH)(workers)
+app.command("queues", rich_help_panel=WATCH)(queues)
+app.add_typer(jobs, name="jobs", rich_help_panel=WATCH)
 app.add_typer(queue, name="queue", rich_help_panel=WATCH)
+app.add_typer(schedules, name="schedules", rich_help_panel=WATCH)
+app.add_typer(breakers, name="breakers", rich_help_panel=WATCH)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=WATCH)
 app.add_typer(ledger, name="ledger", rich_help_panel=CARE)
 app.command(rich_help_panel=CARE)(doctor)

@@ -32,5 +32,5 @@ def _failed(handle: "Handle[object]", error: JobFailed, *, as_json: bool) -> int
         print_json({"job_id": handle.id, "state": state, "error": error.detail})
     else:
         say(err(), f"Error: {error}", "bold red")
-        say(err(), f"  `holdfast job {handle.id}` shows its attempts.", "yellow")
+        say(err(), f"  `holdfast jobs show {handle.id}` shows its attempts.", "yellow")
     return FAILED

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from holdfast.jobs.job import Job, WorkerRow
-from holdfast.jobs.state import JobState
+from holdfast.jobs.state import JobState, Move
 from holdfast.ledger import Ledger
 from holdfast.ledger.records import OfferRow, PausedQueue
 
@@ -16,13 +17,17 @@ class Surroundings:
     workers: Sequence[WorkerRow] = ()
     offers: Sequence[OfferRow] = ()
     pauses: Sequence[PausedQueue] = ()
+    parked_at: datetime | None = None
+    """When it began to wait for what it is parked on."""
 
 
 def surroundings_of(job: Job, ledger: Ledger) -> Surroundings:
     """Read what this job depends on; nothing for one that does not wait."""
     if job.state.is_final or job.state is JobState.RUNNING:
         return Surroundings()
-    return Surroundings(ledger.workers(), ledger.offers(), ledger.paused_queues())
+    parks = [moment.at for moment in ledger.history(job.id) if moment.kind == Move.PARK]
+    parked_at = parks[-1] if parks and job.state is JobState.PARKED else None
+    return Surroundings(ledger.workers(), ledger.offers(), ledger.paused_queues(), parked_at)
 
 
 def why_it_waits(job: Job, around: Surroundings) -> list[str]:
@@ -33,6 +38,9 @@ def why_it_waits(job: Job, around: Surroundings) -> list[str]:
 
 
 def _reasons(job: Job, around: Surroundings) -> Iterator[str]:
+    if job.waiting_for is not None:
+        since = f" since {around.parked_at:%Y-%m-%d %H:%M:%S}" if around.parked_at is not None else ""
+        yield f"it is parked{since}, waiting for {job.waiting_for}"
     for pause in around.pauses:
         if pause.queue == job.queue:
             yield f"queue {job.queue} is {pause.remark}; `holdfast queue resume {job.queue}` opens it"

@@ -3,7 +3,7 @@
 import random
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -39,6 +39,10 @@ def unix_nanoseconds() -> int:
     return time.time_ns()
 
 
+# The system's: no state that a forked child would share, or that a thread would disturb for a seeded test.
+_chance: Final = random.SystemRandom()
+
+
 def random_fraction() -> float:
     """Return a number in [0, 1) for jitter. Not for secrets."""
-    return random.random()
+    return _chance.random()

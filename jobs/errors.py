@@ -9,6 +9,7 @@ The docstring of a class is its message; `code` is stable and stands in
     │  ├─ JobNotFound
     │  ├─ UnknownTask
     │  ├─ DuplicateJob
+    │  ├─ NotUnique
     │  ├─ InvalidTask
     │  ├─ InvalidArguments
     │  ├─ InvalidOption
@@ -18,10 +19,12 @@ The docstring of a class is its message; `code` is stable and stands in
     │  ├─ IllegalTransition
     │  ├─ UnsupportedOption
     │  ├─ LeaseLost
+    │  ├─ PlanChanged
     │  ├─ ResultTimeout
     │  └─ JobFailed
     │     ├─ JobQuarantined
     │     ├─ JobCancelled
+    │     ├─ ChildFailed
     │     ├─ LedgerFailure
     │     └─ ResultExpired
     ├─ LedgerError
@@ -29,6 +32,10 @@ The docstring of a class is its message; `code` is stable and stands in
     │  ├─ SchemaMismatch
     │  ├─ KeyBusy
     │  └─ MessageNotFound
+    ├─ ScheduleError
+    │  ├─ InvalidSchedule
+    │  ├─ ScheduleNotFound
+    │  └─ ScheduleExists
     ├─ BrokerUnavailable
     ├─ ClientClosed
     ├─ MessageNotReplayable
@@ -37,35 +44,31 @@ The docstring of a class is its message; `code` is stable and stands in
     │  ├─ BreakerOpen
     │  ├─ RateLimited
     │  ├─ BulkheadFull
-    │  └─ BudgetExhausted
+    │  ├─ BudgetExhausted
+    │  ├─ DeadlinePassed
+    │  └─ QueueFull
     ├─ AttemptTimeout
+    ├─ InjectedFault
+    ├─ InjectedThrottle
+    ├─ TargetForbidden
     ├─ ProcessDied
     └─ AccessError
        ├─ Unauthenticated
        └─ Forbidden
 """
 
-from typing import ClassVar
-
-
-class PlatformError(Exception):
-    """Something in the platform went wrong."""
-
-    code: ClassVar[str] = "platform_error"
-    hint: ClassVar[str] = ""
-
-    def __init__(self, *, job_id: str | None = None, detail: str = "", hint: str = "") -> None:
-        """Describe one occurrence: `detail` says what and where, `hint` overrides the class's advice."""
-        self.job_id = job_id
-        self.detail = detail
-        self.advice = hint or self.hint
-        super().__init__(self._message())
-
-    def _message(self) -> str:
-        summary = (type(self).__doc__ or "").partition("\n")[0].strip().rstrip(".")
-        about = f" (job {self.job_id})" if self.job_id else ""
-        text = f"{summary}{about}: {self.detail}" if self.detail else f"{summary}{about}"
-        return f"{text}. {self.advice}" if self.advice else text
+from holdfast.jobs.platform_error import PlatformError as PlatformError  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.rejected import BreakerOpen as BreakerOpen  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.rejected import BudgetExhausted as BudgetExhausted  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.rejected import BulkheadFull as BulkheadFull  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.rejected import DeadlinePassed as DeadlinePassed  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.rejected import QueueFull as QueueFull  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.rejected import RateLimited as RateLimited  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.rejected import RejectedError as RejectedError  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.schedules.errors import InvalidSchedule as InvalidSchedule  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.schedules.errors import ScheduleError as ScheduleError  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.schedules.errors import ScheduleExists as ScheduleExists  # noqa: PLC0414 -- looked for here
+from holdfast.jobs.schedules.errors import ScheduleNotFound as ScheduleNotFound  # noqa: PLC0414 -- looked for here
 
 
 class SettingsError(PlatformError):
@@ -99,6 +102,13 @@ class DuplicateJob(JobError):
     """A job with this key exists already."""
 
     code = "duplicate_job"
+
+
+class NotUnique(JobError):
+    """A job that counts as the same holds the unique key."""
+
+    code = "not_unique"
+    hint = "Nothing was written; try again when that job has ended, or cancel it."
 
 
 class InvalidTask(JobError):
@@ -158,6 +168,13 @@ class LeaseLost(JobError):
     code = "lease_lost"
 
 
+class PlanChanged(JobError):
+    """The handler plans other children than it did before under the same name."""
+
+    code = "plan_changed"
+    hint = "Plan the same children each time: from the arguments and from results, not from clocks or chance."
+
+
 class ResultTimeout(JobError):
     """The job has not ended within the time that the caller would wait."""
 
@@ -181,6 +198,13 @@ class JobCancelled(JobFailed):
     """The job was cancelled."""
 
     code = "job_cancelled"
+
+
+class ChildFailed(JobFailed):
+    """A child ended without a result."""
+
+    code = "child_failed"
+    hint = "Look at the child; requeue this job to start what failed below it once more."
 
 
 class LedgerFailure(JobFailed):
@@ -261,52 +285,50 @@ class WorkerNameTaken(PlatformError):
     hint = "Stop that one first, or give this one a name of its own (`-n`; without it the name is random)."
 
 
-class RejectedError(PlatformError):
-    """The call was not made."""
-
-    code = "rejected"
-
-    def __init__(self, *, retry_after_seconds: float | None = None, detail: str = "", hint: str = "") -> None:
-        """Say when the call may be tried again, if that is known."""
-        self.retry_after_seconds = retry_after_seconds
-        super().__init__(detail=detail, hint=hint)
-
-
-class BreakerOpen(RejectedError):
-    """The upstream's breaker is open."""
-
-    code = "breaker_open"
-
-
-class RateLimited(RejectedError):
-    """The rate limit is spent."""
-
-    code = "rate_limited"
-
-
-class BulkheadFull(RejectedError):
-    """No permit is free."""
-
-    code = "bulkhead_full"
-
-
-class BudgetExhausted(RejectedError):
-    """The budget is spent."""
-
-    code = "budget_exhausted"
-
-
 class AttemptTimeout(PlatformError):
     """The attempt ran longer than it may."""
 
     code = "attempt_timeout"
 
 
+class InjectedFault(PlatformError):
+    """The call failed on purpose."""
+
+    code = "injected_fault"
+    hint = "HOLDFAST_CHAOS is set; the upstream was not called."
+
+    def __init__(self, upstream: str, *, status_code: int | None = None) -> None:
+        """Fail a call to an upstream, as one with this HTTP status would."""
+        self.upstream = upstream
+        self.status_code = status_code
+        super().__init__(detail=upstream if status_code is None else f"{upstream}, HTTP {status_code}")
+
+
+class InjectedThrottle(PlatformError):
+    """The call was pushed back on purpose."""
+
+    code = "injected_throttle"
+    hint = "HOLDFAST_CHAOS is set; the upstream was not called."
+
+    def __init__(self, upstream: str, retry_after_seconds: float) -> None:
+        """Ask for no call for so long, as the upstream would."""
+        self.upstream = upstream
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(detail=f"{upstream} asks for {retry_after_seconds:g} s")
+
+
+class TargetForbidden(PlatformError):
+    """This address may not be called."""
+
+    code = "target_forbidden"
+    hint = "A network of yours may be named in HOLDFAST_WEBHOOK_ALLOWED_NETWORKS; metadata services never."
+
+
 class ProcessDied(PlatformError):
     """The process that ran the attempt died."""
 
     code = "process_died"
-    hint = "See `holdfast job ID`: it says how, and with how much memory."
+    hint = "See `holdfast jobs show ID`: it says how, and with how much memory."
 
 
 class AccessError(PlatformError):

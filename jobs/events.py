@@ -43,6 +43,19 @@ class JobEnqueued(JobEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class JobsRefused(Event):
+    """A queue was full for `asked` new jobs of a class, so nothing of that request was written."""
+
+    level: ClassVar[Level] = "warning"
+    task: str
+    queue: str
+    job_class: str
+    asked: int
+    limit: int
+    retry_after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobAdopted(JobEvent):
     """A message of a plain Celery producer became a job."""
 
@@ -74,6 +87,22 @@ class JobHandedBack(JobEvent):
     """A worker gave the job back unfinished, with its attempt."""
 
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobParked(JobEvent):
+    """An attempt ended and its job waits for something that is not a time; `upstream:` and a name, mostly."""
+
+    waiting_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReleased(JobEvent):
+    """A parked job may go on: its upstream takes calls again, or the job is the probe that finds out."""
+
+    upstream: str = ""
+    waited_seconds: float = 0.0
+    """How long it was parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +380,11 @@ class Events:
     def add(self, reader: Reader) -> None:
         """Let one more reader see all later events."""
         self._readers = (*self._readers, reader)
+
+    @property
+    def are_read(self) -> bool:
+        """Tell whether anybody reads them: what happens very often is not put into words for nobody."""
+        return bool(self._readers)
 
     def emit(self, event: Event) -> None:
         """Tell every reader. Never raises: an observer must not end a job."""

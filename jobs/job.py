@@ -9,6 +9,7 @@ from holdfast.jobs.ids import JobId, LeaseToken, WorkerId
 from holdfast.jobs.lease import Fence, Lease
 from holdfast.jobs.outcome import Outcome
 from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.jobs.unique import Conflict, UniqueKey
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_PRIORITY: Final = 5
@@ -18,6 +19,15 @@ DEFAULT_TOTAL_AGE_SECONDS: Final = 7 * 24 * 3600.0
 DEFAULT_ATTEMPT_SECONDS: Final = 3600.0
 NO_FENCE: Final = Fence(0, 0)
 """Before the first claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parentage:
+    """A child's place in its parent's plan."""
+
+    parent_id: JobId
+    group: str
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class NewJob:
     """0 is first, 9 is last."""
     tenant: str | None = None
     principal: str = "client"
-    """Who asked: `client`, or `broker` for adopted jobs."""
+    """Who asked: `client`, `broker` for adopted jobs, `schedule:` and the name of a schedule."""
     delay_seconds: float = 0.0
     run_at: datetime | None = None
     """Wins over `delay_seconds`."""
@@ -45,6 +55,8 @@ class NewJob:
     """The caller's name for this request: a second enqueue with the same task and key gets the first job."""
     key_seconds: float = DEFAULT_TOTAL_AGE_SECONDS
     """How long the key is remembered, whatever becomes of the job."""
+    unique: UniqueKey | None = None
+    """Only one job of this key may be there at a time; None: as many as are asked for."""
     soft_timeout_seconds: float | None = None
     """A tighter soft limit for this job alone; None leaves it to the task."""
     hard_timeout_seconds: float | None = None
@@ -52,6 +64,12 @@ class NewJob:
     """W3C trace parent of the caller, if there is one."""
     cohort: int | None = None
     """1: run it alone in a process of its own. None: in a worker, with all others."""
+    tags: tuple[str, ...] = ()
+    """The caller's own words, to find the job by."""
+    parentage: Parentage | None = None
+    """Set for a child."""
+    scheduled_for: datetime | None = None
+    """The tick of the schedule that it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +78,12 @@ class Enqueued:
 
     job_id: JobId
     created: bool
-    """False if the key was known: `job_id` is then the first job's."""
+    """False if the key was known, or another job holds the unique key: `job_id` is then that job's."""
     state: JobState
+    conflict: Conflict | None = None
+    """What was done because another job held the unique key; None: none did. `returned` and `dropped`:
+    nothing. `replaced`: it has these arguments now. `moved`: and it waits anew. `superseded`: it was
+    cancelled, and this is a new one. `waits`: it was asked to end, and the new one begins after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +139,16 @@ class Job:
     """Runs in an isolated process, with at most so many jobs; None: in a worker, with all others (B11)."""
     crashes: int = 0
     """Processes that died while this job was suspected of it."""
+    waiting_for: str | None = None
+    """What would let a parked job go on, such as `upstream:search`; None in every other state."""
+    ticket: str | None = None
+    """The right to one call that was taken for it when it was released; gone with the end of the attempt."""
+    tags: tuple[str, ...] = ()
+    """Its enqueuer's own words, to find it by."""
+    parent_id: JobId | None = None
+    """The job that started it as its child."""
+    scheduled_for: datetime | None = None
+    """The tick of the schedule that it is for; None for all other jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +263,21 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """A parked job that may go on."""
+
+    job_id: JobId
+    task: str
+    queue: str
+    ticket: str | None
+    """The right to one call that it carries."""
+    waited_seconds: float
+    """How long it was parked, by the database's clock."""
+    cohort: int | None = None
+    """Set: it runs in an isolated process, and no ring calls for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """A task that a worker can run."""
 
@@ -277,3 +324,5 @@ class Leftover:
     worker_id: WorkerId | None
     why: str
     """`worker_lost` (the attempt was given back), `attempt_ended` (it was spent), or a reason of its own."""
+    ticket: str | None = None
+    """The right to a call that went with a worker which is gone: nobody makes that call any more."""

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.state import QuarantineReason
+
+UPSTREAM: Final = "upstream:"
+"""What a job waits for that waits for an upstream begins so; the upstream's name follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,11 @@ class Park:
     """
 
     waiting_for: str
+    """`upstream:` and a name is what the releaser looks after; everything else is for `Client.wake`."""
     reason: str = ""
     wake_seq: int = 0
+    earliest_seconds: float = 0.0
+    """Nobody lets it go on before so much time has passed; a job whose deadline comes first ends now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class Move(StrEnum):
     SNOOZE = "snooze"
     PARK = "park"
     WAKE = "wake"
+    RELEASE = "release"
     HAND_BACK = "hand_back"
     RESCUE = "rescue"
     CANCEL = "cancel"
@@ -68,7 +69,7 @@ class Move(StrEnum):
 
 FINAL_STATES: Final = frozenset({JobState.COMPLETED, JobState.CANCELLED, JobState.QUARANTINED})
 
-INITIAL_STATES: Final = frozenset({JobState.SCHEDULED, JobState.AVAILABLE})
+INITIAL_STATES: Final = frozenset({JobState.SCHEDULED, JobState.AVAILABLE, JobState.PARKED})
 
 _S = JobState
 TRANSITIONS: Final[dict[Move, frozenset[tuple[JobState, JobState]]]] = {
@@ -80,6 +81,8 @@ TRANSITIONS: Final[dict[Move, frozenset[tuple[JobState, JobState]]]] = {
     Move.PARK: frozenset({(_S.RUNNING, _S.PARKED)}),
     # A job that was woken between its decision to park and the write does not park at all (B14).
     Move.WAKE: frozenset({(_S.PARKED, _S.AVAILABLE), (_S.RUNNING, _S.AVAILABLE)}),
+    # Its upstream takes calls again, or the one probe that may find that out.
+    Move.RELEASE: frozenset({(_S.PARKED, _S.AVAILABLE)}),
     Move.HAND_BACK: frozenset({(_S.RUNNING, _S.AVAILABLE)}),
     Move.RESCUE: frozenset({(_S.RUNNING, _S.AVAILABLE)}),
     Move.CANCEL: frozenset(

@@ -7,7 +7,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Double, Integer, TableValuedAlias, Text, bindparam, cast, column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    Integer,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    cast,
+    column,
+)
 from sqlalchemy.types import TypeEngine
 
 from holdfast.ledger.types import EachRow, Instant, OneOfIds
@@ -32,7 +42,12 @@ def packed(rows: Sequence[Row]) -> dict[str, Any]:
 
 def packed_with_ids(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the parameters of a statement that also asks for `is_named`."""
-    return {**packed(rows), IDS: json.dumps([row["id"] for row in rows])}
+    return {**packed(rows), **packed_ids([row["id"] for row in rows])}
+
+
+def packed_ids(ids: Sequence[object]) -> dict[str, Any]:
+    """Return the parameter of a statement that asks for `is_named` alone."""
+    return {IDS: json.dumps(ids)}
 
 
 def is_named(column: ColumnElement[str]) -> ColumnElement[bool]:
@@ -84,6 +99,10 @@ class Batch:
     def integer(self, field: str) -> ColumnElement[int]:
         """Return a field as an integer."""
         return self._field(field, Integer())
+
+    def large_integer(self, field: str) -> ColumnElement[int]:
+        """Return a field as an integer of 64 bits."""
+        return self._field(field, BigInteger())
 
     def number(self, field: str) -> ColumnElement[float]:
         """Return a field as a float."""

@@ -2,17 +2,19 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 
+from holdfast.jobs.concurrency import ConcurrencyLimit
 from holdfast.jobs.errors import LeaseLost
 from holdfast.jobs.ids import LeaseToken, WorkerId
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import packed, packed_with_ids
+from holdfast.ledger.concurrency import Concurrency
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.rows import BadRow
 from holdfast.ledger.settling import Settling
@@ -22,6 +24,7 @@ from holdfast.ledger.types import bounded_seconds
 
 AnyRow = Row[Any]
 Wish = dict[str, Any]
+NO_LIMITS: Final[Mapping[str, ConcurrencyLimit]] = {}
 
 _log: Final = logging.getLogger(__name__)
 
@@ -29,8 +32,11 @@ _log: Final = logging.getLogger(__name__)
 class Claiming:
     """Grants claims."""
 
-    def __init__(self, transactions: Transactions, settling: Settling, config: LedgerConfig) -> None:
+    def __init__(
+        self, transactions: Transactions, settling: Settling, turns: Concurrency, config: LedgerConfig
+    ) -> None:
         """Work in these transactions; rows that cannot be read are ended by `settling`."""
+        self._turns = turns
         self._grace_seconds = config.attempt_grace_seconds
         self._transactions = transactions
         self._settling = settling
@@ -45,6 +51,7 @@ class Claiming:
         hard_limits: Mapping[str, float],
         without: Without = NO_EXCEPTION,
         apart: Apart | None = None,
+        concurrency: Mapping[str, ConcurrencyLimit] = NO_LIMITS,
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction."""
         if not requests:
@@ -67,6 +74,7 @@ class Claiming:
             parameters,
             without=without,
             is_apart=apart is not None,
+            hold=lambda connection, taken: self._turns.hold(connection, taken, concurrency),
         )
         try:
             granted = self._transactions.write(work.claim, doing="claim", tells_data=True)
@@ -118,8 +126,10 @@ class _Work:
         *,
         without: Without,
         is_apart: bool,
+        hold: Callable[[Connection, Sequence[AnyRow]], list[AnyRow]],
     ) -> None:
         self._is_apart = is_apart
+        self._hold = hold
         self._transactions = transactions
         self._worker_id = worker_id
         self._named = {request.token: request for request in requests if request.job_id is not None}
@@ -138,7 +148,7 @@ class _Work:
         granted = self._granted_before(connection, self._any)
         wishes: list[Wish] = [{"id": one.job_id, "token": token} for token, one in self._named.items()]
         wishes += self._next(connection, [token for token in self._any if token not in granted], wishes)
-        taken = self._take(connection, wishes)
+        taken = self._hold(connection, self._take(connection, wishes))
         granted |= {row.lease_token: row for row in taken}
         granted |= self._granted_before(connection, [token for token in self._named if token not in granted])
         return [granted[token] for token in sorted(granted, key=self._order.__getitem__)]

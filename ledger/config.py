@@ -1,9 +1,10 @@
 """Where the ledger is and how patient its connections are."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from holdfast.jobs.backlog import BacklogLimit
 from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
 
 
@@ -26,10 +27,14 @@ class LedgerConfig:
     """PostgreSQL ends a statement that takes longer."""
     lock_timeout_seconds: float = 10.0
     """How long a statement waits for another transaction's lock; on SQLite, for the other writer."""
+    idle_transaction_seconds: int = 60
+    """PostgreSQL ends a transaction in which nothing happens for so long: who is frozen keeps no locks."""
     total_age_seconds: float = DEFAULT_TOTAL_AGE_SECONDS
     """A job that is not final so long after it was due is quarantined."""
     attempt_grace_seconds: float = 30.0
     """How long after its hard timeout an attempt may still run before the rescuer takes the job."""
+    backlog_limits: Mapping[str, BacklogLimit] = field(default_factory=dict[str, BacklogLimit])
+    """By queue, `*` for all others: where so many jobs wait, enqueue raises QueueFull."""
     transaction_pooler: bool = False
     """The address leads to a pooler that changes the server's connection after each transaction, as
     PgBouncer does with `pool_mode = transaction`. Costs a round trip for each transaction."""

@@ -12,7 +12,7 @@ from holdfast.jobs.lease import Lease
 from holdfast.jobs.outcome import Cancel, Completed, Crashed, Outcome, Park, Quarantine, Retry, Snooze
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger.batch import is_storable
-from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_NAME
+from holdfast.ledger.schema_rules import LONGEST_DETAIL, LONGEST_NAME
 from holdfast.ledger.types import bounded_seconds, instant_text
 
 LOST: Final = "lost"
@@ -126,6 +126,7 @@ def ending(
         "seen": None,
         "cohort": None,
         "alone": 0,
+        "waiting_for": None,
         **fields,
     }
     return Ending(job_id, token, kind, row)
@@ -175,9 +176,14 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
                 "until": instant,
                 "detail": reason,
             }
-        case Park(waiting_for, reason, wake_seq):
-            detail = f"{waiting_for}: {reason}" if reason else waiting_for
-            return {"kind": "park", "seen": wake_seq, "detail": detail}
+        case Park(waiting_for, reason, wake_seq, earliest_seconds):
+            return {
+                "kind": "park",
+                "seen": wake_seq,
+                "detail": f"{waiting_for}: {reason}" if reason else waiting_for,
+                "waiting_for": storable_text(waiting_for)[:LONGEST_NAME],
+                "delay": bounded_seconds(float(earliest_seconds)),
+            }
         case Cancel(reason):
             return {"kind": "cancel", "detail": reason}
         case Crashed(failure, cohort, is_alone):

@@ -28,7 +28,6 @@ IN_OUR_SCHEMA: Final = "holdfast_in_our_schema"
 
 _SCHEMA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 IDLE_TRANSACTION_TIMEOUT: Final = "idle_in_transaction_session_timeout"
-IDLE_TRANSACTION_SECONDS: Final = 60
 _HINT: Final = "Use postgresql+psycopg://user:password@host/database or sqlite:///path/to/file."
 
 
@@ -106,7 +105,7 @@ def _session_settings(config: LedgerConfig) -> dict[str, str]:
         "statement_timeout": str(round(config.statement_timeout_seconds * 1000)),
         "lock_timeout": str(round(config.lock_timeout_seconds * 1000)),
         # A frozen process must not keep its locks for ever.
-        IDLE_TRANSACTION_TIMEOUT: str(IDLE_TRANSACTION_SECONDS * 1000),
+        IDLE_TRANSACTION_TIMEOUT: str(config.idle_transaction_seconds * 1000),
         "timezone": "UTC",
     }
 

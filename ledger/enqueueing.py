@@ -1,50 +1,46 @@
 """How jobs get into the ledger: by enqueue, in the caller's transaction or our own, and by adoption."""
 
-import math
+import json
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from holdfast.jobs import codec
-from holdfast.jobs.codec import LARGEST_BYTES
-from holdfast.jobs.errors import InvalidArguments, KeyBusy, LedgerError
+from holdfast.jobs.clock import SystemClock
+from holdfast.jobs.errors import InvalidArguments, KeyBusy, LedgerError, NotUnique
 from holdfast.jobs.failure import storable_text
-from holdfast.jobs.ids import JobId, is_job_id
-from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Enqueued, NewJob
+from holdfast.jobs.ids import JobId
+from holdfast.jobs.job import Enqueued, NewJob
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger.batch import chunked, is_storable, packed, packed_with_ids
+from holdfast.ledger import uniqueness
+from holdfast.ledger.backlog import Backlog, Room
+from holdfast.ledger.batch import chunked, packed, packed_with_ids
 from holdfast.ledger.config import LedgerConfig
-from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_KEY, LONGEST_NAME
+from holdfast.ledger.new_rows import row_of
+from holdfast.ledger.schema_rules import LONGEST_DETAIL
 from holdfast.ledger.statements import enqueue, meta
 from holdfast.ledger.statements.quarantine import REFUSE
 from holdfast.ledger.transaction import Transactions
-from holdfast.ledger.translate import Trouble, translated, trouble
-from holdfast.ledger.types import bounded_seconds, instant_text
+from holdfast.ledger.translate import rivals_named, translated
+from holdfast.ledger.types import bounded_seconds
+from holdfast.ledger.uniqueness import Met, Uniqueness, Wish
 
 Adoption = Literal["adopted", "known", "id_reused"]
+"""`known`: the same message came before, acknowledge it. `id_reused`: another message, or a job, had this
+id; quarantine the message."""
+Add = Callable[[Connection, Sequence[NewJob]], list[Enqueued]]
+"""Writes jobs in a transaction of the ledger's own."""
 
 TOMBSTONE_SECONDS: Final = 14 * 24 * 3600.0
 """How long an adopted id is remembered: twice an intake's visibility timeout of a week."""
 MOST_ON_SQLITE: Final = 50_000
 """Jobs in one call on SQLite: about five seconds of its one writer, a quarter of a lease (B28)."""
 _FEW_CHARACTERS: Final = 400
-_FIRST_YEAR: Final = 1971
-_LAST_YEAR: Final = 8800
-_TEXTS: Final = {
-    "task": LONGEST_NAME,
-    "version": LONGEST_NAME,
-    "queue": LONGEST_NAME,
-    "tenant": LONGEST_NAME,
-    "principal": LONGEST_NAME,
-    "trace": LONGEST_NAME,
-    "key": LONGEST_KEY,
-    "arguments": LARGEST_BYTES,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +59,42 @@ class Enqueueing:
         self._transactions = transactions
         self._lock_timeout = f"{round(config.lock_timeout_seconds * 1000)}ms"
         self._known_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+        self._uniqueness = Uniqueness(transactions, config.total_age_seconds)
+        self._backlog = Backlog(transactions, config.backlog_limits, SystemClock())
 
     def enqueue(self, jobs: Sequence[NewJob], *, connection: Connection | None = None) -> list[Enqueued]:
         """Write all jobs or none."""
         if not jobs:
             return []
-        if len(jobs) > MOST_ON_SQLITE and not self._transactions.is_postgresql:
-            raise InvalidArguments(
-                detail=f"{len(jobs)} jobs at once would keep SQLite's one writer from the heartbeats",
-                hint=f"Enqueue at most {MOST_ON_SQLITE} at a time, or use PostgreSQL.",
-            )
+        self._check_count(jobs)
         batch = _Requests(jobs)
-        if connection is None:
-            return self._transactions.write(
-                lambda ours: self._add(ours, batch, is_ours=True), doing="enqueue"
-            )
-        self._check_same_ledger(connection)
-        try:
-            if self._transactions.is_postgresql:
-                connection.execute(
-                    text("SELECT set_config('lock_timeout', :value, true)"), {"value": self._lock_timeout}
+        with self._backlog.room() as room:
+            if connection is None:
+                return self._transactions.write(
+                    lambda ours: self._add(ours, batch, room, is_ours=True), doing="enqueue"
                 )
-            return self._add(connection, batch, is_ours=False)
-        except SQLAlchemyError as error:
-            raise translated(error, doing="enqueue in a transaction of the caller") from error
+            return self._enqueue_in(connection, batch, room)
+
+    @contextmanager
+    def inside(self) -> Generator[Add]:
+        """Lend what writes jobs in a transaction of the ledger's own, around all tries of that."""
+        with self._backlog.room() as room:
+
+            def add(connection: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:
+                """Write jobs, all or none with the rest of the transaction."""
+                if not jobs:
+                    return []
+                self._check_count(jobs)
+                return self._add(connection, _Requests(jobs), room, is_ours=True)
+
+            yield add
+
+    def write_in(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+        """Write jobs made by `row_of` inside a transaction of ours; returns the states of those that are new.
+
+        A full queue refuses none of them: whoever decides this way cannot come back later.
+        """
+        return self._insert(connection, list(rows), kind="enqueue")
 
     def adopt(self, job: NewJob, payload_digest: str) -> Adoption:
         """Turn a foreign message into a job, once."""
@@ -96,24 +104,54 @@ class Enqueueing:
         """Write a foreign message that may not run as a quarantined job."""
         return self._adopt(job, payload_digest, _Refusal(reason, storable_text(detail)[:LONGEST_DETAIL]))
 
-    def _add(self, connection: Connection, batch: "_Requests", *, is_ours: bool) -> list[Enqueued]:
-        owners = self._take_keys(connection, batch, is_ours=is_ours)
+    def _check_count(self, jobs: Sequence[NewJob]) -> None:
+        if len(jobs) > MOST_ON_SQLITE and not self._transactions.is_postgresql:
+            raise InvalidArguments(
+                detail=f"{len(jobs)} jobs at once would keep SQLite's one writer from the heartbeats",
+                hint=f"Enqueue at most {MOST_ON_SQLITE} at a time, or use PostgreSQL.",
+            )
+
+    def _enqueue_in(self, connection: Connection, batch: "_Requests", room: Room) -> list[Enqueued]:
+        self._check_same_ledger(connection)
+        try:
+            if self._transactions.is_postgresql:
+                connection.execute(
+                    text("SELECT set_config('lock_timeout', :value, true)"), {"value": self._lock_timeout}
+                )
+            return self._add(connection, batch, room, is_ours=False)
+        except SQLAlchemyError as error:
+            raise translated(error, doing="enqueue in a transaction of the caller") from error
+
+    def _add(
+        self, connection: Connection, batch: "_Requests", room: Room, *, is_ours: bool
+    ) -> list[Enqueued]:
+        # Before anything is written: a transaction of the caller's goes on after a refusal.
+        room.take(connection, batch.rows, batch.names, lambda: self._known(connection, batch))
+        with rivals_named(is_ours=is_ours):
+            owners = self._take_keys(connection, batch)
+            met = self._meet(connection, batch, owners)
+        owners |= met.owners
         ids = [str(row["id"]) for row in batch.rows]
-        # A request whose key belongs to another job is answered with that job, and not written.
+        # A request whose key or unique key belongs to another job is answered with that job, and not written.
         answered = [owners.get(job_id, job_id) for job_id in ids]
         wanted = [
             row for row, owner, job_id in zip(batch.rows, answered, ids, strict=True) if owner == job_id
         ]
         created = self._insert(connection, wanted, kind="enqueue")
+        if orphans := met.taken - created.keys():
+            # Their ids were known: they are no new jobs, and hold what they held before.
+            uniqueness.undo(self._transactions, connection, orphans)
+        room.keep([row for row in wanted if created.get(str(row["id"])) == JobState.AVAILABLE])
         known = self._states(connection, sorted(set(answered) - created.keys()))
-        states = {**batch.ended, **known, **created}
+        states = {**batch.ended, **met.states, **known, **created}
         fresh = set(created)
         answers: list[Enqueued] = []
         for owner, job_id in zip(answered, ids, strict=True):
             is_new = owner == job_id and owner in fresh
             fresh.discard(owner)
             # Without row and note, all we know is that it has ended.
-            answers.append(Enqueued(JobId(owner), is_new, JobState(states.get(owner, JobState.COMPLETED))))
+            state = JobState(states.get(owner, JobState.COMPLETED))
+            answers.append(Enqueued(JobId(owner), is_new, state, met.conflicts.get(job_id)))
         return answers
 
     def _insert(self, connection: Connection, rows: list[dict[str, Any]], *, kind: str) -> dict[str, str]:
@@ -129,22 +167,41 @@ class Enqueueing:
             ]
             if moments:
                 self._transactions.run(connection, enqueue.add_moments(), packed(moments))
+            if tags := [tag for row in chunk if row["id"] in created for tag in _tags_of(row)]:
+                self._transactions.run(connection, enqueue.add_tags(), packed(tags))
         return created
 
-    def _take_keys(self, connection: Connection, batch: "_Requests", *, is_ours: bool) -> dict[str, str]:
+    def _meet(self, connection: Connection, batch: "_Requests", owners: dict[str, str]) -> Met:
+        """Ask for the unique keys of those that would be written; see `Uniqueness.meet`."""
+        wishes = [wish for wish in batch.wishes if owners.get(wish.id, wish.id) == wish.id]
+        if not wishes:
+            return Met()
+        keyed = [wish for wish in wishes if wish.id in owners]
+        try:
+            met = self._uniqueness.meet(connection, wishes)
+        except NotUnique:
+            self._forget_keys(connection, [batch.digests[wish.id] for wish in keyed])
+            raise
+        elsewhere = [
+            {"id": wish.id, "digest": batch.digests[wish.id], "owner": met.owners[wish.id]}
+            for wish in keyed
+            if wish.id in met.owners
+        ]
+        # Who repeats the request gets the job that it was answered with, whatever becomes of that one.
+        for chunk in chunked(elsewhere, _few):
+            self._transactions.run(connection, enqueue.point_keys(), packed(chunk))
+        return met
+
+    def _forget_keys(self, connection: Connection, digests: list[str]) -> None:
+        """Give back idempotency keys that were just taken: a transaction of the caller's goes on."""
+        for chunk in chunked([{"digest": digest} for digest in sorted(digests)], _few):
+            self._transactions.run(connection, enqueue.forget_keys(), packed(chunk))
+
+    def _take_keys(self, connection: Connection, batch: "_Requests") -> dict[str, str]:
         """Return, for each request with a key, the id of the job that holds it."""
         owners: dict[str, str] = {}
-        for chunk in chunked(batch.keys, lambda _: _FEW_CHARACTERS):
-            try:
-                owners |= self._take(connection, chunk, batch)
-            except SQLAlchemyError as error:
-                kind = trouble(error)
-                # Our own transaction is repeated after a conflict; the caller's is not ours to repeat.
-                if kind is Trouble.LOCKED or (kind is Trouble.CONFLICT and not is_ours):
-                    raise KeyBusy(
-                        detail="the rival is still open, or not visible to this transaction"
-                    ) from error
-                raise
+        for chunk in chunked(batch.keys, _few):
+            owners |= self._take(connection, chunk, batch)
         if not owners.keys() >= set(batch.digests.values()):
             raise KeyBusy(detail="the rival that held the key vanished while we looked")
         return {job_id: owners[digest] for job_id, digest in batch.digests.items()}
@@ -161,6 +218,17 @@ class Enqueueing:
                     batch.ended[row.job_id] = row.state
         return owners
 
+    def _known(self, connection: Connection, batch: "_Requests") -> set[str]:
+        """Return the ids of requests that make no new job: it is there, or their key is held."""
+        held = {
+            row.digest
+            for chunk in chunked(batch.keys, _few)
+            for row in self._transactions.run(connection, enqueue.holders(), packed(chunk))
+        }
+        answered = {job_id for job_id, digest in batch.digests.items() if digest in held}
+        answered |= self._uniqueness.held(connection, batch.wishes)
+        return answered | self._states(connection, sorted(str(row["id"]) for row in batch.rows)).keys()
+
     def _states(self, connection: Connection, job_ids: list[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for chunk in chunked([{"id": job_id} for job_id in job_ids], lambda _: 100):
@@ -169,7 +237,7 @@ class Enqueueing:
         return found
 
     def _adopt(self, job: NewJob, digest: str, refusal: _Refusal | None) -> Adoption:
-        row = _row(job)
+        row = row_of(job)
         kind = "adopt"
         if refusal is not None:
             row |= {"reason": refusal.reason.value, "detail": refusal.detail}
@@ -216,7 +284,7 @@ class _Requests:
     """New jobs as rows, and the keys that they ask for."""
 
     def __init__(self, jobs: Sequence[NewJob]) -> None:
-        self.rows = [_row(job) for job in jobs]
+        self.rows = [row_of(job) for job in jobs]
         self.digests: dict[str, str] = {
             job.id: codec.digest(f"{job.task}\0{job.key}") for job in jobs if job.key is not None
         }
@@ -228,72 +296,22 @@ class _Requests:
         # In one order everywhere, so that two batches cannot block each other.
         self.keys = [{"digest": digest, **first[digest]} for digest in sorted(first)]
         self.ended: dict[str, str] = {}
+        asked = {job.id: job.unique for job in reversed(jobs) if job.unique is not None}
+        self.wishes = [
+            Wish(asked.pop(job.id), row) for job, row in zip(jobs, self.rows, strict=True) if job.id in asked
+        ]
+        self.names = {wish.id: wish.key.digest for wish in self.wishes} | self.digests
+        """What a request is one of, where only one may be."""
 
 
-def _row(job: NewJob) -> dict[str, Any]:
-    _check(job)
-    return {
-        "id": job.id,
-        "task": job.task,
-        "version": job.version,
-        "queue": job.queue,
-        "priority": job.priority,
-        "tenant": job.tenant,
-        "principal": job.principal,
-        "arguments": job.arguments,
-        "trace": job.trace,
-        "key": job.key,
-        "soft_timeout_seconds": _seconds_or_none(job.soft_timeout_seconds),
-        "hard_timeout_seconds": _seconds_or_none(job.hard_timeout_seconds),
-        "cohort": job.cohort,
-        "run_at": None if job.run_at is None else instant_text(job.run_at),
-        "delay": bounded_seconds(job.delay_seconds),
-        "deadline_at": None if job.deadline_at is None else instant_text(job.deadline_at),
-        "deadline_seconds": _seconds_or_none(job.deadline_seconds),
-        "reason": None,
-        "detail": None,
-    }
+def _few(_: object) -> int:
+    return _FEW_CHARACTERS
 
 
-def _check(job: NewJob) -> None:
-    """Refuse what the tables would refuse, and say which field it is."""
-    if not is_job_id(job.id):
-        raise InvalidArguments(
-            detail=f"{job.id!r} is no job id: 1 to 255 printable ASCII characters without a space"
-        )
-    for name in _TEXTS:
-        text_or_none = getattr(job, name)
-        if text_or_none is None:
-            continue
-        longest = _TEXTS[name]
-        if len(text_or_none) > longest:
-            raise InvalidArguments(
-                job_id=job.id, detail=f"{name} has {len(text_or_none)} characters, at most {longest}"
-            )
-        if not is_storable(text_or_none):
-            raise InvalidArguments(job_id=job.id, detail=f"{name} holds a NUL character or a lone surrogate")
-    if not HIGHEST_PRIORITY <= job.priority <= LOWEST_PRIORITY:
-        raise InvalidArguments(
-            job_id=job.id, detail=f"priority {job.priority} is not within 0 (first) to 9 (last)"
-        )
-    _check_instant(job, "run_at", job.run_at)
-    _check_instant(job, "deadline_at", job.deadline_at)
-
-
-def _check_instant(job: NewJob, name: str, instant: datetime | None) -> None:
-    if instant is None:
-        return
-    if instant.tzinfo is None:
-        raise InvalidArguments(job_id=job.id, detail=f"{name} {instant} has no time zone")
-    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
-        raise InvalidArguments(
-            job_id=job.id, detail=f"{name} {instant} is not within the years {_FIRST_YEAR} to {_LAST_YEAR}"
-        )
-
-
-def _seconds_or_none(seconds: float | None) -> float | None:
-    return None if seconds is None or math.isnan(seconds) else bounded_seconds(seconds)
+def _tags_of(row: dict[str, Any]) -> list[dict[str, Any]]:
+    tags: list[str] = json.loads(row["tags"] or "[]")
+    return [{"id": row["id"], "tag": tag} for tag in tags]
 
 
 def _size_of(row: dict[str, Any]) -> int:
-    return len(row["arguments"]) + _FEW_CHARACTERS
+    return len(row["arguments"]) + len(row["tags"] or "") + _FEW_CHARACTERS

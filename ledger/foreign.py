@@ -2,7 +2,7 @@
 
 from holdfast.jobs.failure import storable_text
 from holdfast.ledger.records import CeleryResult
-from holdfast.ledger.schema import LONGEST_NAME
+from holdfast.ledger.schema_rules import LONGEST_NAME
 from holdfast.ledger.statements import foreign
 from holdfast.ledger.transaction import Transactions
 
@@ -15,7 +15,7 @@ class Foreign:
         self._transactions = transactions
 
     def store(self, task_id: str, state: str, result_json: str | None, traceback: str | None) -> None:
-        """Write a result; writing it again changes nothing that matters."""
+        """Keep what a task came to; the last write stays."""
         statement = foreign.store(
             task_id[:LONGEST_NAME],
             state,

@@ -8,7 +8,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from holdfast.jobs.errors import LedgerError, SchemaMismatch
-from holdfast.ledger.engine import IDLE_TRANSACTION_SECONDS
 from holdfast.ledger.records import LedgerPing
 from holdfast.ledger.revision import revision_of
 from holdfast.ledger.statements import meta
@@ -24,9 +23,10 @@ _MACHINE_ID: Final = Path("/etc/machine-id")
 class Identity:
     """Reads and writes the facts."""
 
-    def __init__(self, transactions: Transactions, schema: str | None) -> None:
-        """Work in these transactions."""
+    def __init__(self, transactions: Transactions, schema: str | None, *, idle_seconds: int) -> None:
+        """Work in these transactions, which PostgreSQL ends after so many idle seconds."""
         self._transactions = transactions
+        self._idle_seconds = idle_seconds
         self._schema = schema if transactions.is_postgresql else None
 
     def revision(self) -> str | None:
@@ -93,7 +93,7 @@ class Identity:
             lambda connection: self._transactions.run(connection, meta.idle_limit()).scalar_one(),
             doing="compare the session's settings",
         )
-        if seconds != IDLE_TRANSACTION_SECONDS:
+        if seconds != self._idle_seconds:
             raise LedgerError(detail="the database's session does not have our settings", hint=POOLER_HINT)
 
     def new_epoch(self, seen: str) -> str:

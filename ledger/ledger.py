@@ -1,9 +1,7 @@
-"""The ledger: where the truth about jobs is.
+"""The ledger: where the truth about jobs is. One synchronous object for every verb, safe for threads.
 
-One synchronous object for every verb, safe to share between threads. Each verb
-is one transaction; its docstring says what a repetition does. Every verb may
-raise LedgerUnavailable (the database is away or too busy: try again) and
-LedgerError (it cannot be done: do not).
+Each verb is one transaction; its docstring says what a repetition does. Every verb may raise
+LedgerUnavailable (the database is away or too busy: try again) and LedgerError (it cannot be done: do not).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from holdfast.jobs.concurrency import ConcurrencyLimit
 from holdfast.jobs.ids import JobId, WorkerId
 from holdfast.jobs.job import (
     NO_EXCEPTION,
@@ -29,6 +28,7 @@ from holdfast.jobs.job import (
     NewJob,
     Offer,
     Progress,
+    Released,
     Ring,
     Settled,
     Settlement,
@@ -36,51 +36,43 @@ from holdfast.jobs.job import (
     WorkerRow,
 )
 from holdfast.jobs.lease import Lease
+from holdfast.jobs.retention import RetentionPolicy
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger.claiming import Claiming
+from holdfast.ledger.bulk import Bulk
+from holdfast.ledger.children import Children
+from holdfast.ledger.claiming import NO_LIMITS, Claiming
+from holdfast.ledger.concurrency import Concurrency
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.engine import make_engine
 from holdfast.ledger.enqueueing import Adoption, Enqueueing
 from holdfast.ledger.foreign import Foreign
 from holdfast.ledger.identity import Identity
+from holdfast.ledger.inspection import Inspection
 from holdfast.ledger.maintenance import Maintenance
+from holdfast.ledger.parking import Parking
 from holdfast.ledger.quarantine import Quarantine
 from holdfast.ledger.reading import DEFAULT_LIST, Reading
 from holdfast.ledger.records import (
-    CeleryResult,
     JobMoment,
     LedgerPing,
     NewWorker,
     OfferRow,
+    ParkedGroup,
     PausedQueue,
     QueueCount,
 )
 from holdfast.ledger.retention import Retention
 from holdfast.ledger.revision import check_revision
 from holdfast.ledger.roster import Roster
+from holdfast.ledger.schedules import Schedules
 from holdfast.ledger.sessions import Guard, Sessions
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.steering import CancelAnswer, Steering
 from holdfast.ledger.transaction import Transactions
 
 
-def connect(config: LedgerConfig, *, check_schema: bool = True) -> "Ledger":
-    """Open the ledger.
-
-    Raises LedgerUnavailable when the database does not answer, SchemaMismatch when its tables are
-    missing or another version's, LedgerError when a SQLite file is another machine's;
-    `check_schema=False` skips both comparisons, for the commands that mend them.
-    """
-    ledger = Ledger(config)
-    try:
-        return ledger.open(check_schema=check_schema)
-    except BaseException:
-        ledger.close()
-        raise
-
-
 class Ledger:
-    """Every verb of the ledger. Make one with `connect`."""
+    """Every verb of the ledger. Made by `connect`."""
 
     ledger_id: str
     """Random, made by the first migration: rings and sessions of another ledger are refused by it."""
@@ -91,17 +83,29 @@ class Ledger:
         transactions = Transactions(engine, schema=config.schema)
         self.ledger_id = ""
         self._engine = engine
-        self._identity = Identity(transactions, config.schema)
+        self._identity = Identity(transactions, config.schema, idle_seconds=config.idle_transaction_seconds)
         self._enqueueing = Enqueueing(transactions, config)
         self._settling = Settling(transactions)
-        self._claiming = Claiming(transactions, self._settling, config)
-        self._foreign = Foreign(transactions)
+        self.concurrency = Concurrency(transactions, self._settling)
+        """Who waits for its turn under a limit on how many run at once."""
+        self._claiming = Claiming(transactions, self._settling, self.concurrency, config)
+        self.foreign = Foreign(transactions)
+        """What plain Celery tasks came to, loaded beside ours."""
         self._roster = Roster(transactions)
         self._maintenance = Maintenance(transactions, self._settling)
-        self._retention = Retention(transactions)
+        self.children = Children(transactions, self._enqueueing, self._settling)
+        """The verbs of parents, and the sweeps that look after their children."""
+        self._parking = Parking(transactions)
+        self.retention = Retention(transactions)
+        """Pruning, by task and state; `prune` keeps all tasks equally long."""
         self.quarantine = Quarantine(transactions)
         """The verbs of what was put aside."""
+        self.schedules = Schedules(transactions, self._enqueueing)
         self._steering = Steering(transactions, config)
+        self.inspection = Inspection(transactions)
+        """Lists and counts of jobs by what is said of them."""
+        self.bulk = Bulk(transactions, config)
+        """Cancel, requeue and retry for many jobs."""
         self._reading = Reading(transactions)
         self._sessions = Sessions(config)
 
@@ -145,20 +149,16 @@ class Ledger:
     def enqueue(self, jobs: Sequence[NewJob], *, connection: Connection | None = None) -> list[Enqueued]:
         """Write jobs, all or none; the answers are in the order of the requests.
 
-        With `connection` they belong to the caller's transaction: nothing is committed here, and
-        after KeyBusy (a rival holds the key in a transaction that is still open, or invisible) it
-        must be rolled back. Without, one transaction of our own. A known key, or a known id, gives
-        the first job and `created=False`, so a repetition is harmless. Raises InvalidArguments,
-        naming the field, for what no row can hold; on SQLite for more than 50,000 jobs at once.
+        With `connection` they belong to the caller's transaction: nothing is committed here, and after
+        KeyBusy (a rival holds the key in a transaction that is open, or invisible) it must be rolled back.
+        Without, one transaction of our own. A known key or id gives the first job and `created=False`, so a
+        repetition is harmless; `conflict` tells of unique keys. Raises InvalidArguments for what no row can
+        hold, on SQLite for more than 50,000 at once; QueueFull and NotUnique, and has written nothing.
         """
         return self._enqueueing.enqueue(jobs, connection=connection)
 
     def adopt(self, job: NewJob, payload_digest: str) -> Adoption:
-        """Turn a foreign message into a job, once in two weeks.
-
-        `known`: the same message came before, acknowledge it. `id_reused`:
-        another message, or a job, had this id; quarantine the message.
-        """
+        """Turn a foreign message into a job, once in two weeks; `Adoption` says what the answers mean."""
         return self._enqueueing.adopt(job, payload_digest)
 
     def refuse(self, job: NewJob, reason: QuarantineReason, detail: str, payload_digest: str) -> Adoption:
@@ -211,13 +211,14 @@ class Ledger:
         hard_limits: Mapping[str, float],
         without: Without = NO_EXCEPTION,
         apart: Apart | None = None,
+        concurrency: Mapping[str, ConcurrencyLimit] = NO_LIMITS,
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction; the others are absent from the answer.
 
-        `queues` and `without` are for the requests without a job id; `apart` asks for jobs that run in
-        isolated processes, and without it none is granted. `hard_limits` are seconds by task; a job's
-        own limit wins. Repeat it with the same tokens when the reply was lost: it returns what runs under
-        them. Raises LeaseLost if the worker is dead: stop everything.
+        `queues` and `without` are for requests without a job id; `apart` asks for jobs that run in isolated
+        processes, and without it none is granted. `hard_limits` are seconds by task; a job's own limit wins.
+        What `concurrency`, by task, has no room for is parked until its turn comes.
+        Repeated with the same tokens it returns what runs under them. Raises LeaseLost if the worker is dead.
         """
         return self._claiming.claim(
             worker_id,
@@ -227,14 +228,14 @@ class Ledger:
             hard_limits=hard_limits,
             without=without,
             apart=apart,
+            concurrency=concurrency,
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write outcomes, each only if its lease is still ours; answers in the same order.
 
-        A lost lease changes nothing: its answer has no state, and the outcome is
-        kept on the attempt as `late`. A repetition gets the first answer. What the
-        database refuses is quarantined(invalid_result), the rest of the batch written.
+        A lost lease changes nothing: its answer has no state, and the outcome is kept on the attempt as
+        `late`. A repetition gets the first answer. What the database refuses is quarantined(invalid_result).
         """
         return self._settling.settle(settlements)
 
@@ -276,12 +277,12 @@ class Ledger:
         """Make due jobs available, earliest first; returns how many."""
         return self._maintenance.stage(limit)
 
-    def due_rings(self, *, limit: int, epoch: str | None) -> list[Ring]:
-        """Return the rings that are due and set the next ones later: 60 s, doubling, at most an hour.
+    def next_due(self) -> float | None:
+        """Return in how many seconds the next scheduled job is due by the database's clock, if one is."""
+        return self._maintenance.next_due()
 
-        `epoch` is the broker's: rows rung in another one are due now. None: the broker has none.
-        A ring of a paused queue `is_held`: it was put off like the others, and is not to be sent.
-        """
+    def due_rings(self, *, limit: int, epoch: str | None) -> list[Ring]:
+        """Return the rings that are due and set the next ones later; `Maintenance` says when."""
         return self._maintenance.due_rings(limit=limit, epoch=epoch)
 
     def ring_soon(self, job_ids: Sequence[JobId], *, not_by: WorkerId | None = None) -> None:
@@ -296,6 +297,16 @@ class Ledger:
         """Quarantine waiting jobs past their deadline or total age."""
         return self._maintenance.expire(limit)
 
+    def parked_groups(self) -> list[ParkedGroup]:
+        """Count the jobs that wait for upstreams, by upstream, priority and tenant."""
+        return self._parking.groups()
+
+    def release(
+        self, waiting_for: str, priority: int, tenant: str | None, tickets: Sequence[str | None]
+    ) -> list[Released]:
+        """Let the oldest of a group go on, one for each ticket; after LedgerUnavailable take new tickets."""
+        return self._parking.release(waiting_for, priority, tenant, tickets)
+
     def without_offer(
         self, *, quarantine_after_seconds: float, limit: int
     ) -> tuple[list[Leftover], list[Leftover]]:
@@ -304,9 +315,7 @@ class Ledger:
 
     def prune(self, *, completed_seconds: float, quarantined_seconds: float, limit: int) -> int:
         """Delete final jobs older than their retention (cancelled as completed); returns how many."""
-        return self._retention.prune(
-            completed_seconds=completed_seconds, quarantined_seconds=quarantined_seconds, limit=limit
-        )
+        return self.retention.prune(RetentionPolicy.plain(completed_seconds, quarantined_seconds), limit)
 
     def epoch(self) -> str:
         """Return the broker epoch that the ledger believes in."""
@@ -325,7 +334,7 @@ class Ledger:
     def requeue(self, job_id: JobId) -> Job:
         """Open a quarantined job's next generation, with a new total age and no deadline.
 
-        Raises JobNotFound, or IllegalTransition: not quarantined, or a message that was refused.
+        Raises JobNotFound, IllegalTransition (not quarantined, or a refused message), or NotUnique.
         """
         return self._steering.requeue(job_id)
 
@@ -377,24 +386,14 @@ class Ledger:
         """Tell whether a job was here and is pruned."""
         return self._reading.tombstone(job_id)
 
-    # What plain Celery tasks came to
-
-    def store_celery_result(
-        self, task_id: str, state: str, result_json: str | None, traceback: str | None
-    ) -> None:
-        """Keep what a plain Celery task, loaded beside ours, came to; the last write stays."""
-        self._foreign.store(task_id, state, result_json, traceback)
-
-    def celery_result(self, task_id: str) -> CeleryResult | None:
-        """Read what a plain Celery task came to."""
-        return self._foreign.read(task_id)
-
     # Handlers' own transactions
 
-    def session(self, before_commit: Guard = bool) -> AbstractContextManager[Session]:
-        """Open a session on the ledger's database, from a pool of its own. Commits nothing by itself."""
-        return self._sessions.session(before_commit)
+    def session(self, before_commit: Guard = bool, *, keeps: bool = True) -> AbstractContextManager[Session]:
+        """Open a session on the ledger's database, from a pool of its own; without `keeps` it is undone."""
+        return self._sessions.session(before_commit, keeps=keeps)
 
-    def async_session(self, before_commit: Guard = bool) -> AbstractAsyncContextManager[AsyncSession]:
+    def async_session(
+        self, before_commit: Guard = bool, *, keeps: bool = True
+    ) -> AbstractAsyncContextManager[AsyncSession]:
         """Open a session on the running event loop; end its pool with `close_async`."""
-        return self._sessions.async_session(before_commit)
+        return self._sessions.async_session(before_commit, keeps=keeps)

@@ -36,8 +36,19 @@ class Maintenance:
         """Make due jobs available."""
         return len(self._sweep(maintenance.due(limit), maintenance.stage(), Move.STAGE.value, doing="stage"))
 
+    def next_due(self) -> float | None:
+        """Return in how many seconds the next scheduled job is due."""
+        seconds = self._transactions.read(
+            lambda connection: self._transactions.run(connection, maintenance.next_due()).scalar(),
+            doing="look for the next job",
+        )
+        return None if seconds is None else float(seconds)
+
     def due_rings(self, *, limit: int, epoch: str | None) -> list[Ring]:
-        """Take the rings that are due, highest priority first."""
+        """Take the rings that are due, highest priority first; the next in 60 s, doubling, at most an hour.
+
+        Rows of another `epoch` than the broker's (None: none) are due now; who `is_held` is not to be rung.
+        """
         moved = self._sweep(
             maintenance.ringing(epoch, limit), maintenance.ring(epoch), None, doing="take due rings"
         )
@@ -112,7 +123,7 @@ class Maintenance:
         return waiting, [rows.leftover(row, worker_id=None, why=reason.value) for row in ended]
 
     def _take_back(self, connection: Connection, found: Sequence[AnyRow]) -> list[Leftover]:
-        workers = {(row.id, row.lease_token): row for row in found}
+        before = {(row.id, row.lease_token): row for row in found}
         batch = [
             endings.ending(
                 JobId(row.id),
@@ -125,8 +136,10 @@ class Maintenance:
         return [
             rows.leftover(
                 row,
-                worker_id=workers[ending.key].worker_id,
+                worker_id=before[ending.key].worker_id,
                 why=ATTEMPT_ENDED if ending.kind == OVERRAN else WORKER_LOST,
+                # A worker that lives may still be calling.
+                ticket=None if ending.kind == OVERRAN else before[ending.key].ticket,
             )
             for ending, row in self._settling.end_running(connection, batch)
         ]

@@ -1,10 +1,16 @@
-"""The history of jobs: what happened is written in the transaction in which it happens."""
+"""The history of jobs: what happened is written in the transaction in which it happens.
+
+Every change of state comes by here, and so it is here that a job which leaves the states in which it holds
+its unique key lets go of it (B22). Who has none costs no statement.
+"""
 
 from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from holdfast.jobs.state import Move
+from holdfast.ledger import unique_release
 from holdfast.ledger.batch import packed
 from holdfast.ledger.statements import enqueue
 from holdfast.ledger.transaction import Transactions
@@ -21,6 +27,8 @@ def record_each(
     """Write one moment for each row, each of its own kind."""
     if not happened:
         return
+    begun = unique_release.let_go(transactions, connection, [row for row, _ in happened])
+    happened = happened + [(row, Move.WAKE.value) for row in begun]
     moments = [
         {
             "id": row.id,

@@ -15,7 +15,7 @@ from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger import rows
 from holdfast.ledger.reading import DEFAULT_LIST
 from holdfast.ledger.records import MessageCount, MessageFilter, QueuedMessage
-from holdfast.ledger.schema import LONGEST_DETAIL, LONGEST_NAME
+from holdfast.ledger.schema_rules import LONGEST_DETAIL, LONGEST_NAME
 from holdfast.ledger.statements import quarantine, reading
 from holdfast.ledger.transaction import Transactions
 

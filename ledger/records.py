@@ -75,6 +75,20 @@ class QueueCount:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkedGroup:
+    """Jobs of one tenant and one priority that wait for the same upstream."""
+
+    waiting_for: str
+    """`upstream:` and its name."""
+    priority: int
+    tenant: str | None
+    waiting: int
+    """How many they are."""
+    since: datetime
+    """When the oldest of them was due; a job that is parked again keeps its age."""
+
+
+@dataclass(frozen=True, slots=True)
 class PausedQueue:
     """A queue on which no claim is granted."""
 
@@ -158,3 +172,14 @@ class LedgerPing:
 
     read_ms: float
     write_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitBook:
+    """A limit on how many run at once, and who holds its places: each is a running job, and nothing else."""
+
+    key: str
+    most: int
+    running: int
+    left: int
+    """Running jobs whose worker is gone: the rescue takes them back."""

@@ -9,13 +9,17 @@ from typing import Any, Final, TypeVar, cast
 from sqlalchemy import Row
 
 from holdfast.jobs import codec
+from holdfast.jobs.children import ChildEnd
 from holdfast.jobs.errors import JobError, LedgerError
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.ids import JobId, LeaseToken, WorkerId
-from holdfast.jobs.job import Attempt, Job, LeftBehind, Leftover, Progress, WorkerRow
+from holdfast.jobs.job import Attempt, Job, LeftBehind, Leftover, Progress, Ring, WorkerRow
 from holdfast.jobs.lease import Fence, Lease
+from holdfast.jobs.schedules.definition import Definition, Source
+from holdfast.jobs.schedules.missed import Missed
 from holdfast.jobs.state import JobState, QuarantineReason
-from holdfast.ledger.records import JobMoment, OfferRow, QueueCount, QueuedMessage
+from holdfast.ledger.records import JobMoment, OfferRow, ParkedGroup, QueueCount, QueuedMessage
+from holdfast.ledger.schedule_records import Schedule
 
 T = TypeVar("T")
 AnyRow = Row[Any]
@@ -81,6 +85,35 @@ def job(row: AnyRow) -> Job:
             key=row.key,
             cohort=None if row.cohort is None else int(row.cohort),
             crashes=int(row.crashes),
+            waiting_for=row.waiting_for,
+            ticket=row.ticket,
+            tags=() if row.tags is None else _tags(row.tags),
+            parent_id=None if row.parent_id is None else JobId(row.parent_id),
+            scheduled_for=_maybe_instant(row.scheduled_for),
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRow(job_id=str(row.id), detail=str(error)[:200]) from error
+
+
+def rings(moved: Iterable[AnyRow]) -> list[Ring]:
+    """Return the rings for jobs that became available; none calls for one that runs apart."""
+    return [Ring(JobId(row.id), row.task, row.queue, row.priority) for row in moved if row.cohort is None]
+
+
+def child_end(row: AnyRow) -> ChildEnd:
+    """Read how a child stands; raises BadRow."""
+    try:
+        return ChildEnd(
+            job_id=JobId(row.id),
+            group=_text(row.child_group),
+            position=int(row.child_position),
+            task=_text(row.task),
+            state=JobState(row.state),
+            reason=QuarantineReason(row.reason) if row.reason is not None else None,
+            detail=row.detail,
+            result=row.result,
+            failure=failure(row.failure),
+            finished_at=_maybe_instant(row.finished_at),
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise BadRow(job_id=str(row.id), detail=str(error)[:200]) from error
@@ -205,7 +238,54 @@ def queue_count(row: AnyRow) -> QueueCount:
         raise BadRow(detail=f"count of {row.queue}: {error}"[:200]) from error
 
 
-def leftover(row: AnyRow, *, worker_id: str | None, why: str) -> Leftover:
+def parked_group(row: AnyRow) -> ParkedGroup:
+    """Read a group of parked jobs; raises BadRow."""
+    try:
+        return ParkedGroup(
+            waiting_for=_text(row.waiting_for),
+            priority=int(row.priority),
+            tenant=row.tenant,
+            waiting=int(row.waiting),
+            since=_instant(row.since),
+        )
+    except (TypeError, ValueError) as error:
+        raise BadRow(detail=f"parked for {row.waiting_for}: {error}"[:200]) from error
+
+
+def schedule(row: AnyRow) -> Schedule:
+    """Read a schedule; raises BadRow."""
+    try:
+        return Schedule(
+            definition=Definition(
+                name=_text(row.name),
+                rule=_text(row.rule),
+                task=_text(row.task),
+                arguments=_text(row.arguments),
+                zone=_text(row.zone),
+                missed=Missed(row.missed),
+                version=_text(row.version),
+                queue=_text(row.queue),
+                priority=int(row.priority),
+                tenant=row.tenant,
+                deadline_seconds=_maybe_number(row.deadline_seconds),
+                cohort=None if row.cohort is None else int(row.cohort),
+            ),
+            source=Source(row.source),
+            release=int(row.release),
+            anchor=_instant(row.anchor),
+            next_tick=_instant(row.next_tick),
+            last_tick=_maybe_instant(row.last_tick),
+            ticks=int(row.ticks),
+            paused_at=_maybe_instant(row.paused_at),
+            pause_reason=_text(row.pause_reason),
+            created_at=_instant(row.created_at),
+            changed_at=_instant(row.changed_at),
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRow(detail=f"schedule {row.name}: {error}"[:200]) from error
+
+
+def leftover(row: AnyRow, *, worker_id: str | None, why: str, ticket: str | None = None) -> Leftover:
     """Read what a sweep did to a job."""
     return Leftover(
         job_id=JobId(row.id),
@@ -214,6 +294,7 @@ def leftover(row: AnyRow, *, worker_id: str | None, why: str) -> Leftover:
         state=JobState(row.state),
         worker_id=WorkerId(worker_id) if worker_id is not None else None,
         why=why,
+        ticket=ticket,
     )
 
 
@@ -267,6 +348,16 @@ def _names(text: str) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise TypeError("queues is no list")
     return tuple(_text(value) for value in cast("list[object]", values))
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    try:
+        values = codec.decode(text)
+    except JobError as error:
+        raise ValueError(f"tags: {error}") from error
+    if not isinstance(values, list):
+        raise TypeError("tags is no list")
+    return tuple(_text(value) for value in values)
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,6 @@ so one program can serve many namespaces. Payloads are TEXT: the ledger stores
 and returns strict JSON, and never looks into it.
 """
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -19,7 +18,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -33,57 +31,32 @@ from sqlalchemy import (
     true,
 )
 
+from holdfast.jobs.children import CHILDREN
 from holdfast.jobs.codec import LARGEST_BYTES
+from holdfast.jobs.concurrency import LIMIT
 from holdfast.jobs.ids import LONGEST_JOB_ID
 from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from holdfast.jobs.outcome import UPSTREAM
 from holdfast.jobs.state import FINAL_STATES, JobState, QuarantineReason
-from holdfast.ledger.types import Instant, IsInstant
-
-LONGEST_NAME: Final = 255
-"""Characters of the name of a task, queue, tenant, worker."""
-LONGEST_KEY: Final = 1024
-LONGEST_DETAIL: Final = 2000
-LARGEST_COUNT: Final = 1_000_000_000
-"""Counters stay below this, so that adding one never overflows an INTEGER."""
-
-metadata: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from holdfast.ledger.schema_rules import (
+    LARGEST_COUNT,
+    LONGEST_DETAIL,
+    LONGEST_KEY,
+    LONGEST_NAME,
+    LONGEST_TAGS,
+    counters,
+    filled,
+    instants,
+    one_of,
+    same,
+    texts,
 )
-
-
-def _instants(*names: str) -> list[CheckConstraint]:
-    return [
-        CheckConstraint(or_(column(name).is_(None), IsInstant(column(name))), name=name) for name in names
-    ]
-
-
-def _texts(limit: int, *names: str) -> list[CheckConstraint]:
-    return [CheckConstraint(func.length(column(name)) <= limit, name=f"{name}_size") for name in names]
-
-
-def _counters(*names: str) -> list[CheckConstraint]:
-    return [CheckConstraint(column(name).between(0, LARGEST_COUNT), name=name) for name in names]
-
-
-def _same(left: ColumnElement[Any], right: ColumnElement[Any]) -> ColumnElement[bool]:
-    return or_(and_(left, right), and_(~left, ~right))
-
-
-def _one_of(name: str, values: Iterable[str]) -> ColumnElement[bool]:
-    return column(name, String).in_(sorted(values))
+from holdfast.ledger.schema_rules import metadata as metadata  # noqa: PLC0414 -- with all tables in it
+from holdfast.ledger.types import Instant
 
 
 def _is(state: JobState) -> ColumnElement[bool]:
     return column("state", String) == state.value
-
-
-def _filled(name: str) -> ColumnElement[bool]:
-    return column(name).is_not(None)
 
 
 jobs: Final = Table(
@@ -104,6 +77,8 @@ jobs: Final = Table(
     Column("hard_timeout_seconds", Double),
     Column("created_at", Instant, nullable=False),
     Column("run_at", Instant, nullable=False),
+    # Of a schedule's job: the tick that it is for.
+    Column("scheduled_for", Instant),
     Column("deadline_at", Instant),
     Column("expires_at", Instant, nullable=False),
     # The earlier of deadline_at and expires_at, so that one index serves the sweep.
@@ -139,31 +114,60 @@ jobs: Final = Table(
     # Deaths of processes that it was suspected of, and those where nothing else ran there.
     Column("crashes", Integer, nullable=False, server_default="0"),
     Column("deaths_alone", Integer, nullable=False, server_default="0"),
-    CheckConstraint(_one_of("state", JobState), name="state"),
-    CheckConstraint(or_(column("reason").is_(None), _one_of("reason", QuarantineReason)), name="reason"),
-    CheckConstraint(_same(_is(JobState.QUARANTINED), _filled("reason")), name="reason_says_why"),
-    CheckConstraint(_same(_is(JobState.RUNNING), _filled("lease_token")), name="running_has_token"),
-    CheckConstraint(_same(_is(JobState.RUNNING), _filled("worker_id")), name="running_has_worker"),
-    CheckConstraint(_same(_is(JobState.RUNNING), _filled("attempt_ends_at")), name="running_has_end"),
-    CheckConstraint(_same(_one_of("state", FINAL_STATES), _filled("finished_at")), name="final_is_finished"),
-    CheckConstraint(_same(_is(JobState.COMPLETED), _filled("result")), name="completed_has_result"),
-    CheckConstraint(_same(_is(JobState.AVAILABLE), _filled("next_ring_at")), name="available_rings"),
+    # Of a parked row: what would let it go on, such as `upstream:search`.
+    Column("waiting_for", String(LONGEST_NAME)),
+    # Of a released row: the right to one call of that upstream, taken in the job's name.
+    Column("ticket", String(LONGEST_NAME)),
+    # A JSON array of texts, to be read with the row; `job_tags` is what finds it. NULL: none.
+    Column("tags", Text),
+    # Of a child: whose, and its place in the parent's plan. A place that a newer child has taken is NULL.
+    Column("parent_id", String(LONGEST_JOB_ID)),
+    Column("child_group", String(LONGEST_NAME)),
+    Column("child_position", Integer),
+    # Of a parent: the sweep looks after the open ones when it ends without a result.
+    Column("has_children", Boolean, nullable=False, server_default=false()),
+    # Of a job that a limit counts: together with whom, and how many of those may run at once.
+    Column("limit_key", String(LONGEST_NAME)),
+    Column("limit_most", Integer),
+    # The states in which it holds its row in unique_keys, with spaces between them; NULL: it has none.
+    Column("unique_while", String(LONGEST_NAME)),
+    CheckConstraint(one_of("state", JobState), name="state"),
+    CheckConstraint(or_(column("reason").is_(None), one_of("reason", QuarantineReason)), name="reason"),
+    CheckConstraint(same(_is(JobState.QUARANTINED), filled("reason")), name="reason_says_why"),
+    CheckConstraint(same(_is(JobState.RUNNING), filled("lease_token")), name="running_has_token"),
+    CheckConstraint(same(_is(JobState.RUNNING), filled("worker_id")), name="running_has_worker"),
+    CheckConstraint(same(_is(JobState.RUNNING), filled("attempt_ends_at")), name="running_has_end"),
+    CheckConstraint(same(one_of("state", FINAL_STATES), filled("finished_at")), name="final_is_finished"),
+    CheckConstraint(same(_is(JobState.COMPLETED), filled("result")), name="completed_has_result"),
+    CheckConstraint(same(_is(JobState.AVAILABLE), filled("next_ring_at")), name="available_rings"),
+    CheckConstraint(same(_is(JobState.PARKED), filled("waiting_for")), name="parked_waits"),
+    CheckConstraint(
+        or_(column("ticket").is_(None), one_of("state", [JobState.AVAILABLE, JobState.RUNNING])),
+        name="ticket_is_in_hand",
+    ),
+    CheckConstraint(same(filled("limit_key"), filled("limit_most")), name="limit_is_whole"),
+    CheckConstraint(column("limit_most").between(1, LARGEST_COUNT), name="limit_most"),
+    CheckConstraint(same(filled("child_group"), filled("child_position")), name="child_has_place"),
+    CheckConstraint(or_(~filled("child_group"), filled("parent_id")), name="child_has_parent"),
+    CheckConstraint(column("child_position").between(0, LARGEST_COUNT), name="child_position"),
     CheckConstraint(column("priority").between(HIGHEST_PRIORITY, LOWEST_PRIORITY), name="priority"),
     CheckConstraint(func.length(column("id")).between(1, LONGEST_JOB_ID), name="id_size"),
     CheckConstraint(column("generation").between(1, LARGEST_COUNT), name="generation"),
     CheckConstraint(column("cohort").between(1, LARGEST_COUNT), name="cohort"),
-    *_counters(
+    *counters(
         "attempt", "claims", "losses", "wake_seq", "moments", "fence_incarnation", "fence_counter", "rings"
     ),
-    *_counters("crashes", "deaths_alone"),
+    *counters("crashes", "deaths_alone"),
     # Characters, never more than bytes; the codec holds the limit in bytes.
-    *_texts(LARGEST_BYTES, "arguments", "result", "failure", "progress"),
-    *_texts(LONGEST_NAME, "task", "version", "queue", "tenant", "principal", "worker_id", "lease_token"),
-    *_texts(LONGEST_DETAIL, "detail", "cancel_reason"),
-    *_instants(
+    *texts(LARGEST_BYTES, "arguments", "result", "failure", "progress"),
+    *texts(LONGEST_NAME, "task", "version", "queue", "tenant", "principal", "worker_id", "lease_token"),
+    *texts(LONGEST_NAME, "waiting_for", "ticket", "parent_id", "child_group", "limit_key", "unique_while"),
+    *texts(LONGEST_DETAIL, "detail", "cancel_reason"),
+    *texts(LONGEST_TAGS, "tags"),
+    *instants(
         "created_at", "run_at", "deadline_at", "expires_at", "ends_at", "started_at", "attempt_ends_at"
     ),
-    *_instants("cancel_requested_at", "finished_at", "next_ring_at", "no_offer_since"),
+    *instants("cancel_requested_at", "finished_at", "next_ring_at", "no_offer_since", "scheduled_for"),
     # Room for changes that touch no index (progress, cancel requests, wake-ups): they stay in their page.
     postgresql_with={"fillfactor": 80},
 )
@@ -173,8 +177,9 @@ def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
     return {"postgresql_where": condition, "sqlite_where": condition}
 
 
-# Each index is partial: a change of state writes only into those that the new state belongs to.
+# Each index but the first is partial: a change of state writes only into those that the new state belongs to.
 _state: Final = jobs.c.state
+Index("ix_jobs_created", jobs.c.created_at)
 Index(
     "ix_jobs_claim", jobs.c.queue, jobs.c.priority, jobs.c.run_at, jobs.c.id, **_where(_state == "available")
 )
@@ -192,6 +197,45 @@ Index("ix_jobs_held", jobs.c.worker_id, jobs.c.attempt_ends_at, **_where(_state 
 Index("ix_jobs_expire", jobs.c.ends_at, **_where(_state.in_(["scheduled", "available", "parked"])))
 Index("ix_jobs_ended", jobs.c.finished_at, **_where(_state.in_(["completed", "cancelled"])))
 Index("ix_jobs_quarantined", jobs.c.finished_at, **_where(_state == "quarantined"))
+Index(
+    "ix_jobs_parked",
+    jobs.c.waiting_for,
+    jobs.c.priority,
+    jobs.c.tenant,
+    jobs.c.run_at,
+    jobs.c.id,
+    # Says nothing of the state, which follows: a planner without statistics would take another index for it.
+    **_where(func.substr(jobs.c.waiting_for, 1, len(UPSTREAM)) == UPSTREAM),
+)
+Index("ix_jobs_backlog", jobs.c.queue, jobs.c.priority, **_where(jobs.c.waiting_for.is_not(None)))
+# Whether a wait is over is asked of the children themselves; each of these answers a part of it at once.
+_is_child: Final = jobs.c.parent_id.is_not(None)
+_has_failed: Final = _state.in_(["cancelled", "quarantined"])
+Index("ix_jobs_children", jobs.c.parent_id, jobs.c.child_group, jobs.c.child_position, **_where(_is_child))
+Index(
+    "ix_jobs_open_children",
+    jobs.c.parent_id,
+    jobs.c.child_group,
+    **_where(and_(_is_child, _state.in_(["scheduled", "available", "running", "parked"]))),
+)
+Index(
+    "ix_jobs_failed_children",
+    jobs.c.parent_id,
+    jobs.c.child_group,
+    **_where(and_(_is_child, _has_failed)),
+)
+Index("ix_jobs_awaiting", jobs.c.id, **_where(func.substr(jobs.c.waiting_for, 1, len(CHILDREN)) == CHILDREN))
+_is_limited: Final = jobs.c.limit_key.is_not(None)
+Index("ix_jobs_in_turn", jobs.c.limit_key, **_where(and_(_is_limited, _state.in_(["running", "available"]))))
+Index(
+    "ix_jobs_line",
+    jobs.c.limit_key,
+    jobs.c.priority,
+    jobs.c.run_at,
+    jobs.c.id,
+    **_where(func.substr(jobs.c.waiting_for, 1, len(LIMIT)) == LIMIT),
+)
+Index("ix_jobs_bereaved", jobs.c.finished_at, **_where(and_(jobs.c.has_children, _has_failed)))
 Index("ix_jobs_no_offer", jobs.c.no_offer_since, **_where(jobs.c.no_offer_since.is_not(None)))
 
 attempts: Final = Table(
@@ -213,8 +257,8 @@ attempts: Final = Table(
     Column("next_run_at", Instant),
     Column("failure", Text),
     Column("late", Text),
-    CheckConstraint(_same(_filled("ended_at"), _filled("outcome")), name="ended_has_outcome"),
-    *_instants("started_at", "ended_at", "next_run_at"),
+    CheckConstraint(same(filled("ended_at"), filled("outcome")), name="ended_has_outcome"),
+    *instants("started_at", "ended_at", "next_run_at"),
     postgresql_with={"fillfactor": 80},
 )
 
@@ -228,8 +272,8 @@ job_moments: Final = Table(
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("detail", String(LONGEST_DETAIL)),
-    CheckConstraint(_one_of("state", JobState), name="state"),
-    *_instants("at"),
+    CheckConstraint(one_of("state", JobState), name="state"),
+    *instants("at"),
 )
 
 job_keys: Final = Table(
@@ -240,7 +284,7 @@ job_keys: Final = Table(
     Column("held_until", Instant, nullable=False, index=True),
     # How the job ended, once its row is pruned.
     Column("became", String(16)),
-    *_instants("held_until"),
+    *instants("held_until"),
 )
 
 tombstones: Final = Table(
@@ -251,7 +295,7 @@ tombstones: Final = Table(
     Column("digest", String(64), nullable=False),
     Column("until", Instant, nullable=False, index=True),
     Column("became", String(16)),
-    *_instants("until"),
+    *instants("until"),
 )
 
 workers: Final = Table(
@@ -275,7 +319,7 @@ workers: Final = Table(
     Column("seen_at", Instant, nullable=False),
     Column("ended_at", Instant),
     CheckConstraint(column("alive", Boolean) == column("ended_at").is_(None), name="dead_has_end"),
-    *_instants("started_at", "seen_at", "ended_at"),
+    *instants("started_at", "seen_at", "ended_at"),
     # Each worker writes its row at every beat.
     postgresql_with={"fillfactor": 50},
 )
@@ -298,7 +342,7 @@ leaders: Final = Table(
     Column("role", String(64), primary_key=True),
     Column("worker_id", String(LONGEST_NAME), nullable=False),
     Column("until", Instant, nullable=False),
-    *_instants("until"),
+    *instants("until"),
 )
 
 queue_pauses: Final = Table(
@@ -307,7 +351,7 @@ queue_pauses: Final = Table(
     Column("queue", String(LONGEST_NAME), primary_key=True),
     Column("paused_at", Instant, nullable=False),
     Column("reason", String(LONGEST_DETAIL), nullable=False, server_default=text("''")),
-    *_instants("paused_at"),
+    *instants("paused_at"),
 )
 
 quarantined_messages: Final = Table(
@@ -329,10 +373,10 @@ quarantined_messages: Final = Table(
     Column("replays", Integer, nullable=False, server_default="0"),
     # NULL again when the message comes back.
     Column("replayed_at", Instant),
-    CheckConstraint(_one_of("reason", QuarantineReason), name="reason"),
+    CheckConstraint(one_of("reason", QuarantineReason), name="reason"),
     Index("uq_quarantined_messages_queue_digest", "queue", "digest", unique=True),
-    *_instants("first_seen_at", "last_seen_at", "replayed_at"),
-    *_counters("replays"),
+    *instants("first_seen_at", "last_seen_at", "replayed_at"),
+    *counters("replays"),
     # Else the next message would get the number of the one that was dropped last.
     sqlite_autoincrement=True,
 )
@@ -343,7 +387,7 @@ meta: Final = Table(
     Column("name", String(64), primary_key=True),
     Column("value", String(LONGEST_NAME), nullable=False),
     Column("changed_at", Instant, nullable=False),
-    *_instants("changed_at"),
+    *instants("changed_at"),
 )
 
 health_probe: Final = Table(
@@ -351,17 +395,5 @@ health_probe: Final = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("at", Instant, nullable=False),
-    *_instants("at"),
-)
-
-# What plain Celery tasks came to, loaded beside ours; Celery's own text, never ours.
-celery_results: Final = Table(
-    "celery_results",
-    metadata,
-    Column("task_id", String(LONGEST_NAME), primary_key=True),
-    Column("state", String(64), nullable=False),
-    Column("result", Text),
-    Column("traceback", Text),
-    Column("at", Instant, nullable=False, index=True),
-    *_instants("at"),
+    *instants("at"),
 )

@@ -38,26 +38,33 @@ class Sessions:
         )
 
     @contextmanager
-    def session(self, before_commit: Guard = bool) -> Generator[Session]:
-        """Open a session; commits nothing by itself. What `before_commit` raises prevents a commit."""
+    def session(self, before_commit: Guard = bool, *, keeps: bool = True) -> Generator[Session]:
+        """Open a session; commits nothing by itself. What `before_commit` raises prevents a commit.
+
+        Without `keeps` a commit is only seen within the session: at its end everything is undone.
+        """
         with self._lock:
             if self._engine is None:
                 self._engine = make_engine(self._config)
             engine = self._engine
-        with translated_outages("a transaction of a handler"), Session(engine) as session:
+        opened = Session(engine) if keeps else _rehearsed(engine)
+        with translated_outages("a transaction of a handler"), opened as session:
             _guard(session, before_commit)
             yield session
 
     @asynccontextmanager
-    async def async_session(self, before_commit: Guard = bool) -> AsyncGenerator[AsyncSession]:
-        """Open a session on the running loop; commits nothing by itself."""
+    async def async_session(
+        self, before_commit: Guard = bool, *, keeps: bool = True
+    ) -> AsyncGenerator[AsyncSession]:
+        """Open a session on the running loop; as `session`."""
         loop = asyncio.get_running_loop()
         with self._lock:
             engine = self._by_loop.get(loop)
             if engine is None:
                 engine = self._by_loop[loop] = make_async_engine(self._config)
         with translated_outages("a transaction of a handler"):
-            async with AsyncSession(engine, expire_on_commit=False) as session:
+            opened = AsyncSession(engine, expire_on_commit=False) if keeps else _rehearsed_async(engine)
+            async with opened as session:
                 _guard(session.sync_session, before_commit)
                 yield session
 
@@ -74,6 +81,30 @@ class Sessions:
             engine, self._engine = self._engine, None
         if engine is not None:
             engine.dispose()
+
+
+@contextmanager
+def _rehearsed(engine: Engine) -> Generator[Session]:
+    with engine.connect() as connection:
+        around = connection.begin()
+        try:
+            with Session(connection, join_transaction_mode="create_savepoint") as session:
+                yield session
+        finally:
+            around.rollback()
+
+
+@asynccontextmanager
+async def _rehearsed_async(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
+    async with engine.connect() as connection:
+        around = await connection.begin()
+        try:
+            async with AsyncSession(
+                connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+            ) as session:
+                yield session
+        finally:
+            await around.rollback()
 
 
 def _guard(session: Session, before_commit: Guard) -> None:

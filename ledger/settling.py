@@ -1,7 +1,7 @@
 """How attempts end: settle, hand back, and the lease questions in between."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,11 +9,12 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from holdfast.jobs import codec
+from holdfast.jobs.children import CHILDREN
 from holdfast.jobs.errors import LeaseLost
 from holdfast.jobs.ids import JobId, LeaseToken, WorkerId
 from holdfast.jobs.job import Held, LeftBehind, Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
-from holdfast.jobs.state import JobState
+from holdfast.jobs.state import FINAL_STATES, JobState
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import chunked, packed, packed_with_ids
 from holdfast.ledger.endings import Ending
@@ -33,6 +34,10 @@ class Settling:
     def __init__(self, transactions: Transactions) -> None:
         """Work in these transactions."""
         self._transactions = transactions
+        self.on_family: Callable[[Collection[str]], object] = bool
+        """Told, after a commit, of parents of which a child has ended, and of those that now wait for one."""
+        self.on_freed: Callable[[Collection[str]], object] = bool
+        """Told, after a commit, of limits under which a place has become free."""
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write a batch of outcomes, each under its lease."""
@@ -49,7 +54,7 @@ class Settling:
         """Write one outcome inside the caller's transaction."""
         ending = endings.of_settlement(settlement)
         try:
-            became = self._became(connection, [ending])
+            became = self._became(connection, [ending], self.end_running(connection, [ending]))
         except SQLAlchemyError as error:
             raise translated(error, doing="settle in a transaction of the caller") from error
         return _answer(settlement.lease, ending, became)
@@ -73,7 +78,7 @@ class Settling:
         ]
 
         def work(connection: Connection) -> list[Settled]:
-            became = self._became(connection, asked)
+            became = self._became(connection, asked, self.end_running(connection, asked))
             return [_answer(lease, ending, became) for lease, ending in zip(leases, asked, strict=True)]
 
         return self._transactions.write(work, doing="hand back")
@@ -148,7 +153,7 @@ class Settling:
 
     def _settle(self, asked: list[tuple[Settlement, Ending]]) -> list[Settled]:
         try:
-            return self._transactions.write(
+            answers, ended = self._transactions.write(
                 lambda connection: self._settle_all(connection, asked), doing="settle", tells_data=True
             )
         except DataRefused as error:
@@ -157,25 +162,34 @@ class Settling:
                 return self._settle(asked[:middle]) + self._settle(asked[middle:])
             _log.warning("the database refused an outcome of job %s", asked[0][1].job_id)
             return [self._settle_refused(*asked[0], error.said)]
+        if family := _family(ended):
+            self.on_family(family)
+        if freed := {row.limit_key for _, row in ended if row.limit_key is not None}:
+            self.on_freed(freed)
+        return answers
 
     def _settle_refused(self, settlement: Settlement, ending: Ending, said: str) -> Settled:
         instead = endings.invalid_result(settlement.lease, ending.row["asked"], said)
         return self._transactions.write(
-            lambda connection: self._settle_all(connection, [(settlement, instead)])[0], doing="settle"
+            lambda connection: self._settle_all(connection, [(settlement, instead)])[0][0], doing="settle"
         )
 
-    def _settle_all(self, connection: Connection, asked: list[tuple[Settlement, Ending]]) -> list[Settled]:
-        became = self._became(connection, [ending for _, ending in asked])
+    def _settle_all(
+        self, connection: Connection, asked: list[tuple[Settlement, Ending]]
+    ) -> tuple[list[Settled], Ended]:
+        """Return the answers, and what has ended now."""
+        ended = self.end_running(connection, [ending for _, ending in asked])
+        became = self._became(connection, [ending for _, ending in asked], ended)
         answers = [_answer(settlement.lease, ending, became) for settlement, ending in asked]
         late = [settlement for (settlement, _), answer in zip(asked, answers, strict=True) if answer.is_lost]
         if late:
             self._transactions.run(connection, settle.keep_late(), packed(_late_rows(late)))
-        return answers
+        return answers, ended
 
-    def _became(self, connection: Connection, asked: Sequence[Ending]) -> "_Became":
-        """End what is ours, and look up what ended before, as after a lost reply."""
+    def _became(self, connection: Connection, asked: Sequence[Ending], ended: Ended) -> "_Became":
+        """Add to what was ended now what ended before, as after a lost reply."""
         became: _Became = {}
-        for ending, row in self.end_running(connection, asked):
+        for ending, row in ended:
             state = JobState(row.state)
             became[ending.key] = (ending.asked, state, row.run_at if state is JobState.SCHEDULED else None)
         missing = [{"id": one.job_id, "token": one.token} for one in asked if one.key not in became]
@@ -194,6 +208,12 @@ def _answer(lease: Lease, ending: Ending, became: _Became) -> Settled:
     return (
         Settled(lease, state, run_at) if asked is not None and asked == ending.asked else Settled(lease, None)
     )
+
+
+def _family(ended: Ended) -> set[str]:
+    final = {state.value for state in FINAL_STATES}
+    parents = {row.parent_id for _, row in ended if row.parent_id is not None and row.state in final}
+    return parents | {row.id for _, row in ended if (row.waiting_for or "").startswith(CHILDREN)}
 
 
 def _layers(batch: Sequence[Ending]) -> Iterator[list[Ending]]:

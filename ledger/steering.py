@@ -10,12 +10,12 @@ from holdfast.jobs.failure import storable_text
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState, Move
-from holdfast.ledger import moments, rows
-from holdfast.ledger.batch import MOST_ROWS, packed_with_ids
+from holdfast.ledger import moments, rows, uniqueness
+from holdfast.ledger.batch import MOST_ROWS, packed_ids
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.records import PausedQueue
-from holdfast.ledger.schema import LONGEST_DETAIL
-from holdfast.ledger.statements import quarantine, steering
+from holdfast.ledger.schema_rules import LONGEST_DETAIL
+from holdfast.ledger.statements import children, quarantine, steering
 from holdfast.ledger.transaction import Transactions
 
 CancelAnswer = Literal["cancelled", "requested", "already_final"]
@@ -46,7 +46,10 @@ class Steering:
         return self._transactions.write(work, doing="cancel", is_repeatable=False)
 
     def requeue(self, job_id: JobId) -> Job:
-        """Give a quarantined job its next generation."""
+        """Give a quarantined job its next generation, with a new total age and no deadline.
+
+        Raises JobNotFound, or IllegalTransition: not quarantined, or a message that was refused.
+        """
 
         def work(connection: Connection) -> Job:
             state = self._state(connection, job_id)
@@ -56,6 +59,7 @@ class Steering:
                     detail="it is a message that was refused, and holds no arguments",
                     hint="Replay the message; `holdfast quarantine list` shows it.",
                 )
+            self._check_parent(connection, job_id)
             row = self._transactions.run(
                 connection, steering.requeue(job_id, self._total_age_seconds)
             ).first()
@@ -63,6 +67,8 @@ class Steering:
                 raise IllegalTransition(
                     job_id=job_id, detail=f"only a quarantined job can be requeued; it is {state}"
                 )
+            if row.unique_while is not None:
+                uniqueness.retake(self._transactions, connection, job_id)
             moments.record(self._transactions, connection, [row], Move.REQUEUE.value)
             return rows.job(row)
 
@@ -74,7 +80,7 @@ class Steering:
         def work(connection: Connection) -> bool:
             state = self._state(connection, job_id)
             row = self._transactions.run(connection, steering.wake(job_id)).first()
-            woke = row is not None and state is JobState.PARKED
+            woke = row is not None and state is JobState.PARKED and row.state == JobState.AVAILABLE
             if row is not None and woke:
                 moments.record(self._transactions, connection, [row], Move.WAKE.value)
             return woke
@@ -118,13 +124,21 @@ class Steering:
         def work(connection: Connection) -> tuple[int, datetime, str] | None:
             found = self._transactions.run(connection, steering.waiting_in(queue, after, MOST_ROWS)).all()
             if found:
-                page = packed_with_ids([{"id": job_id} for job_id in sorted(row.id for row in found)])
-                self._transactions.run(connection, steering.hasten(), page)
+                self._transactions.run(connection, steering.hasten(), packed_ids([row.id for row in found]))
             if len(found) < MOST_ROWS:
                 return None
             return found[-1].priority, found[-1].run_at, found[-1].id
 
         return self._transactions.write(work, doing="resume a queue")
+
+    def _check_parent(self, connection: Connection, job_id: JobId) -> None:
+        row = self._transactions.run(connection, children.reader(), {children.PARENT: job_id}).first()
+        if row is not None and not row.waits:
+            raise IllegalTransition(
+                job_id=job_id,
+                detail=f"its parent, job {row.id}, is open and does not wait for it",
+                hint="Requeue the parent when it has ended: what failed below it is started once more.",
+            )
 
     def _state(self, connection: Connection, job_id: JobId) -> JobState:
         state = self._transactions.run(connection, steering.look(job_id)).scalar()

@@ -20,7 +20,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from holdfast.jobs.errors import LedgerError, LedgerUnavailable, SchemaMismatch
+from holdfast.jobs.errors import KeyBusy, LedgerError, LedgerUnavailable, SchemaMismatch
 
 LONGEST_DETAIL: Final = 500
 POOLER_HINT: Final = (
@@ -98,6 +98,19 @@ def translated_outages(doing: str) -> Generator[None]:
     except SQLAlchemyError as error:
         if trouble(error) is Trouble.CONNECTION:
             raise translated(error, doing=doing) from error
+        raise
+
+
+@contextmanager
+def rivals_named(*, is_ours: bool) -> Generator[None]:
+    """Raise KeyBusy when a key cannot be had because of another transaction."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        kind = trouble(error)
+        # Our own transaction is repeated after a conflict; the caller's is not ours to repeat.
+        if kind is Trouble.LOCKED or (kind is Trouble.CONFLICT and not is_ours):
+            raise KeyBusy(detail="the rival is still open, or not visible to this transaction") from error
         raise
 
 

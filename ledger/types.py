@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import Text, TypeDecorator, TypeEngine
 
 INSTANT_WIDTH: Final = 27
@@ -121,6 +122,26 @@ class OneOfIds(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: OperatorType | None = None) -> "OneOfIds":
+        """Stand as it is: `IN (...) = 1`, as a function would be written for SQLite, is a scan there."""
+        del against
+        return self
+
+
+class Unordered(FunctionElement[Any]):
+    """`Unordered(column)`: the column, for SQLite without the index that is in its order.
+
+    Its planner walks such an index through all rows to save sorting the few that fit. PostgreSQL has
+    statistics, and decides by itself.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        """Take a column; the type stays."""
+        self.type = column.type
+        super().__init__(column)
+
 
 class IsInstant(FunctionElement[bool]):
     """Tell whether a column holds what `Instant` can read back; for CHECK constraints."""
@@ -198,6 +219,16 @@ def _one_of_on_postgresql(element: OneOfIds, compiler: SQLCompiler, **options: A
 def _one_of_on_sqlite(element: OneOfIds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  SQLAlchemy's own options
     column, ids = _arguments(element, compiler, **options)
     return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608  both are written by the compiler
+
+
+@compiles(Unordered)
+def _unordered(element: Unordered, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  SQLAlchemy's own options
+    return _arguments(element, compiler, **options)[0]
+
+
+@compiles(Unordered, "sqlite")
+def _unordered_on_sqlite(element: Unordered, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  SQLAlchemy's own options
+    return f"+{_arguments(element, compiler, **options)[0]}"
 
 
 @compiles(IsInstant, "postgresql")

@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 
 from holdfast.jobs import events
+from holdfast.jobs.outcome import UPSTREAM
 from holdfast.jobs.state import QuarantineReason
 from holdfast.monitoring.instruments import Handlers, Instruments
 from holdfast.monitoring.labels import OTHER, BoundedLabels
@@ -29,9 +30,12 @@ def job_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Handler
     abandoned = make.counter("handlers_abandoned", "Handlers that run on and cannot be ended", *_JOB, "why")
     return {
         events.JobEnqueued: _enqueued(make, bounded),
+        events.JobsRefused: _refused(make, bounded),
         events.JobAdopted: per_job("jobs_adopted", "Jobs taken from plain Celery producers"),
         events.JobClaimed: _claimed(make, bounded),
         events.JobSettled: _settled(make, bounded),
+        events.JobParked: _parked(make, bounded),
+        events.JobReleased: _released(make, bounded),
         events.JobHandedBack: per_job("jobs_handed_back", "Jobs given back unfinished"),
         events.LeaseWasLost: per_job("leases_lost", "Attempts that found their lease gone"),
         events.HandlerAbandoned: lambda event: abandoned.labels(*_names(event, bounded), event.why).inc(),
@@ -45,6 +49,16 @@ def _enqueued(make: Instruments, bounded: BoundedLabels) -> Callable[[events.Job
     created = make.counter("jobs_enqueued", "Jobs written by enqueue", *_JOB)
     known = make.counter("jobs_known", "Enqueues whose key was known", *_JOB)
     return lambda event: _of_job(created if event.created else known, event, bounded).inc()
+
+
+def _refused(make: Instruments, bounded: BoundedLabels) -> Callable[[events.JobsRefused], None]:
+    refused = make.counter("jobs_refused", "New jobs that a full queue did not take", *_JOB, "job_class")
+
+    def count(event: events.JobsRefused) -> None:
+        names = bounded("task", event.task), bounded("queue", event.queue)
+        refused.labels(*names, event.job_class).inc(event.asked)
+
+    return count
 
 
 def _claimed(make: Instruments, bounded: BoundedLabels) -> Callable[[events.JobClaimed], None]:
@@ -68,6 +82,30 @@ def _settled(make: Instruments, bounded: BoundedLabels) -> Callable[[events.JobS
         names = _names(event, bounded)
         ended.labels(*names, event.outcome, event.state, reason).inc()
         lasted.labels(*names, event.outcome).observe(max(0.0, event.seconds))
+
+    return count
+
+
+def _parked(make: Instruments, bounded: BoundedLabels) -> Callable[[events.JobParked], None]:
+    parked = make.counter("jobs_parked", "Jobs that began to wait for an upstream", *_JOB, "upstream")
+
+    def count(event: events.JobParked) -> None:
+        # An approval may be named after its job: only upstreams are few enough for a label.
+        is_few = event.waiting_for.startswith(UPSTREAM)
+        name = bounded("upstream", event.waiting_for.removeprefix(UPSTREAM)) if is_few else OTHER
+        parked.labels(*_names(event, bounded), name).inc()
+
+    return count
+
+
+def _released(make: Instruments, bounded: BoundedLabels) -> Callable[[events.JobReleased], None]:
+    released = make.counter("jobs_released", "Parked jobs that may go on", *_JOB, "upstream")
+    waited = make.histogram("parked_seconds", "From parked to released", WAIT_BUCKETS, "upstream")
+
+    def count(event: events.JobReleased) -> None:
+        upstream = bounded("upstream", event.upstream)
+        released.labels(*_names(event, bounded), upstream).inc()
+        waited.labels(upstream).observe(max(0.0, event.waited_seconds))
 
     return count
 

@@ -1,6 +1,7 @@
 """Gauges that are read at the moment of a scrape, since nobody counts them in between."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -8,6 +9,7 @@ from typing import Final, Protocol
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from holdfast.jobs.outcome import UPSTREAM
 from holdfast.monitoring.labels import BoundedLabels
 
 LEVELS_FRESH_SECONDS: Final = 2.0
@@ -37,6 +39,20 @@ class WaitingCount(Protocol):
         ...
 
 
+class ParkedCount(Protocol):
+    """How many jobs of a group wait for an upstream."""
+
+    @property
+    def waiting_for(self) -> str:
+        """`upstream:` and its name."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How many."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Levels:
     """What is true at the moment of a scrape."""
@@ -44,6 +60,8 @@ class Levels:
     slots: int
     running: int
     waiting: Sequence[WaitingCount] = ()
+    parked: Sequence[ParkedCount] = ()
+    """An upstream may stand there several times."""
 
 
 LevelsSupplier = Callable[[], Levels]
@@ -85,6 +103,7 @@ class LevelsCollector(Collector):
                 oldest.add_metric(labels, waiting.oldest_seconds)
         yield jobs
         yield oldest
+        yield _parked(levels.parked, bounded)
 
     def _read(self) -> Levels | None:
         if self._last is None or time.monotonic() - self._read_at >= LEVELS_FRESH_SECONDS:
@@ -94,6 +113,16 @@ class LevelsCollector(Collector):
                 self._last = None
             self._read_at = time.monotonic()
         return self._last
+
+
+def _parked(groups: Sequence[ParkedCount], bounded: BoundedLabels) -> GaugeMetricFamily:
+    waiting: Counter[str] = Counter()
+    for group in groups:
+        waiting[bounded("upstream", group.waiting_for.removeprefix(UPSTREAM))] += group.waiting
+    family = GaugeMetricFamily("holdfast_parked_jobs", "Jobs that wait for an upstream", labels=("upstream",))
+    for upstream, count in waiting.items():
+        family.add_metric((upstream,), count)
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

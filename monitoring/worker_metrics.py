@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from holdfast.jobs import events
+from holdfast.jobs import events, schedule_events
 from holdfast.monitoring.instruments import Handlers, Instruments
 from holdfast.monitoring.labels import BoundedLabels
 
@@ -15,6 +15,8 @@ def worker_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Hand
     dropped = make.counter("rings_dropped", "Rings that named nothing to run", "reason")
     sent = make.counter("rings_sent", "Rings sent by the stager")
     staged = make.counter("jobs_staged", "Scheduled jobs that became available")
+    ticks = make.counter("schedule_ticks", "Ticks of schedules that became jobs")
+    left_out = make.counter("schedule_ticks_left_out", "Times missed ticks of a schedule were left out")
     messages = make.counter("messages_quarantined", "Messages that are no jobs", "queue", "reason")
     dead = make.counter("workers_declared_dead", "Workers that stopped beating")
     unsure = make.counter("lease_unsure", "Times the ledger was out of reach for a beat")
@@ -33,6 +35,8 @@ def worker_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Hand
         events.RingDropped: lambda event: dropped.labels(bounded("why", event.why)).inc(),
         events.RingsSent: lambda event: sent.inc(event.count),
         events.JobsStaged: lambda event: staged.inc(event.count),
+        schedule_events.TicksFired: lambda event: ticks.inc(event.count),
+        schedule_events.TicksLeftOut: lambda _event: left_out.inc(),
         events.MessageQuarantined: quarantined,
         events.WorkerDeclaredDead: lambda _event: dead.inc(),
         events.LeaseUnsure: lambda _event: unsure.inc(),

@@ -4,9 +4,10 @@ Nothing else decides about retrying.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from holdfast.jobs import outcome, signals
+from holdfast.jobs.errors import RejectedError
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Job
 from holdfast.jobs.outcome import Outcome
@@ -14,10 +15,13 @@ from holdfast.jobs.state import QuarantineReason
 from holdfast.resilience.backoff import full_jitter
 from holdfast.resilience.faults import Fault, Judgement, judge
 from holdfast.resilience.retry import RetryPolicy
+from holdfast.resilience.retry_after import wait_seconds
 
 _SPREAD_SHARE: Final = 0.1
 _LEAST_SPREAD_SECONDS: Final = 1.0
 _LONGEST_REASON: Final = 500
+_REFUSED_SECONDS: Final = 5.0
+"""Until a permit is free that nobody gave a time for; calls take seconds, and each try costs a claim."""
 _NO_RETRY: Final = 1
 """`max_attempts` of a task whose handler may not be started twice."""
 
@@ -29,12 +33,16 @@ def decide(job: Job, error: BaseException, policy: RetryPolicy, *, now: datetime
     so `job.attempt` is the attempt that raised and `job.wake_seq` is older
     than any decision to park. `now` turns an upstream's dates into waits.
 
-    An upstream's pushback gives the attempt back: the job did nothing wrong.
-    Its total age and its number of claims bound that, as for any Snooze; and a
-    task with `max_attempts=1` is not started again for it either.
+    A call that was refused before it was made, and an upstream's pushback, give
+    the attempt back: the job did nothing wrong. Its total age and its number of
+    claims bound that, as for any Snooze; and a task with `max_attempts=1` is
+    not started again for it either.
     """
     if isinstance(error, signals.Signal):
         return _obey(job, error, policy, jitter)
+    refusal = _refusal(error)
+    if refusal is not None and policy.max_attempts > _NO_RETRY and not isinstance(error, policy.give_up_on):
+        return wait_out(job, refusal, policy, jitter=jitter)
     failure = Failure.of(error)
     judgement = _judge(error, policy, now)
     match judgement.fault:
@@ -52,6 +60,35 @@ def decide(job: Job, error: BaseException, policy: RetryPolicy, *, now: datetime
         case _:
             most = policy.max_attempts
     return _again(job, failure, policy, most, jitter, not_before=judgement.retry_after_seconds)
+
+
+def wait_out(job: Job, refusal: RejectedError, policy: RetryPolicy, *, jitter: float) -> Outcome:
+    """Turn a refusal into a wait that spends no attempt: until the upstream is back, or for a time.
+
+    Also for an attempt whose handler was not started, whatever `max_attempts` says.
+    """
+    reason = Failure.of(refusal).message[:_LONGEST_REASON]
+    asked = wait_seconds(refusal.retry_after_seconds)
+    if refusal.upstream:
+        waiting_for = f"{outcome.UPSTREAM}{refusal.upstream}"
+        return outcome.Park(waiting_for, reason=reason, wake_seq=job.wake_seq, earliest_seconds=asked or 0.0)
+    if asked is None:
+        asked = max(_REFUSED_SECONDS, _backoff(job.claims, policy, jitter))
+    return outcome.Snooze(delay_seconds=_not_before(asked, 0.0, jitter), reason=reason)
+
+
+def _refusal(error: BaseException) -> RejectedError | None:
+    """Return the refusal that an error is; a task group may have gathered several, and then nothing else."""
+    if isinstance(error, RejectedError):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    refusals = [_refusal(one) for one in members]
+    found = [one for one in refusals if one is not None]
+    if len(found) < len(refusals):
+        return None
+    return next((one for one in found if one.upstream), found[0])
 
 
 def _obey(job: Job, signal: signals.Signal, policy: RetryPolicy, jitter: float) -> Outcome:

@@ -13,13 +13,19 @@ from typing_extensions import TypeIs
 from holdfast.jobs.errors import (
     AttemptTimeout,
     BrokerUnavailable,
+    ChildFailed,
+    InjectedFault,
+    InjectedThrottle,
     InvalidArguments,
     InvalidJson,
+    InvalidOption,
     InvalidResult,
     LedgerUnavailable,
     PayloadTooLarge,
+    PlanChanged,
     PlatformError,
     RejectedError,
+    TargetForbidden,
     UnknownTask,
 )
 from holdfast.jobs.signals import Signal
@@ -72,15 +78,22 @@ _TRANSIENT: tuple[type[BaseException], ...] = (
     BlockingIOError,
     AttemptTimeout,
     BrokerUnavailable,
+    InjectedFault,
     LedgerUnavailable,
     RejectedError,
 )
+_PUSHBACK: tuple[type[BaseException], ...] = (InjectedThrottle,)
 _PERMANENT: tuple[type[BaseException], ...] = (
     ValidationError,
     InvalidArguments,
     InvalidJson,
+    InvalidOption,
     InvalidResult,
     PayloadTooLarge,
+    PlanChanged,
+    # It has had its own attempts.
+    ChildFailed,
+    TargetForbidden,
     UnknownTask,
     TypeError,
     LookupError,
@@ -132,6 +145,7 @@ _BY_STATUS: Final = {
     **dict.fromkeys(foreign.PERMANENT_STATUSES, Fault.PERMANENT),
 }
 """Statuses of refusals and failures; the narrower rows stand last and win."""
+_WAITS: Final = frozenset({Fault.TRANSIENT, Fault.PUSHBACK})
 _FINAL_BY_CLASS: Final = frozenset({Fault.FATAL, Fault.PERMANENT})
 _NOT_A_LIMIT: Final = frozenset({foreign.UNAVAILABLE, foreign.OVERLOADED})
 _STATE_CLASS: Final = 2
@@ -164,9 +178,10 @@ def judge(error: BaseException, *, now: datetime) -> Judgement:
         (_NEUTRAL, Fault.NEUTRAL),
         (_PERMANENT, Fault.PERMANENT),
         (_TRANSIENT, Fault.TRANSIENT),
+        (_PUSHBACK, Fault.PUSHBACK),
     ):
         if issubclass(kind, kinds):
-            return Judgement(fault, carried_seconds(error) if fault is Fault.TRANSIENT else None)
+            return Judgement(fault, carried_seconds(error) if fault in _WAITS else None)
     if issubclass(kind, PlatformError):
         return Judgement(Fault.UNKNOWN)
     classes = names_of(error)

@@ -14,7 +14,8 @@ class RetryPolicy:
     max_attempts: int = 5
     """Attempts in all, the first counted; 1 to 1,000. 1 means no retry, not even after a pushback.
 
-    A pushback of an upstream (HTTP 429 and its like) spends none.
+    A pushback of an upstream (HTTP 429 and its like) spends none, nor does a call that our own breaker
+    or limit refused.
     """
     base_seconds: float = 2.0
     """The first wait is at most this long."""

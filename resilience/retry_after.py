@@ -89,7 +89,7 @@ def retry_after_seconds(
     `also_resets` False reads only what was said about this very answer: right
     where no limit was hit, as a reset then says nothing about the fault.
     """
-    found = _told(headers)
+    found = header_values(headers)
     for name in _IN_MILLISECONDS:
         if (wait := _longest(found.get(name, ()), now, _milliseconds)) is not None:
             return min(wait, cap_seconds)
@@ -113,8 +113,16 @@ def wait_seconds(value: object, *, cap_seconds: float = LONGEST_SECONDS) -> floa
     return float(min(value, cap_seconds))
 
 
-def _told(headers: object) -> dict[str, list[str]]:
-    """Sort out what can matter; headers are foreign objects, and may do anything but give pairs."""
+def reset_seconds(values: Iterable[str], *, now: datetime) -> float | None:
+    """Return in how many seconds a budget is full again, by its reset headers; the longest counts."""
+    return _longest(values, now, _until)
+
+
+def header_values(headers: object) -> dict[str, list[str]]:
+    """Return the values by the name in small letters, as far as they can be read. Raises nothing.
+
+    Headers are foreign objects, and may do anything but give pairs.
+    """
     told: dict[str, list[str]] = {}
     try:
         items: object = getattr(headers, "items", None)

@@ -7,6 +7,7 @@ from typing import Final, Self
 from pydantic import BaseModel, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from holdfast.jobs.backlog import limits_of
 from holdfast.jobs.errors import SettingsError
 from holdfast.ledger.config import LedgerConfig
 from holdfast.settings import broker as brokers
@@ -20,6 +21,7 @@ from holdfast.settings.groups.jobs import JobFields
 from holdfast.settings.groups.leases import LeaseFields
 from holdfast.settings.groups.logs import LogFields
 from holdfast.settings.groups.platform import PlatformFields
+from holdfast.settings.groups.upstreams import UpstreamFields
 from holdfast.settings.groups.workers import WorkerFields
 from holdfast.settings.names import Names
 from holdfast.settings.provenance import DEFAULT, OVERRIDE, Source, Stranger
@@ -34,6 +36,7 @@ GROUPS: Final[tuple[type[BaseModel], ...]] = (
     WorkerFields,
     LeaseFields,
     JobFields,
+    UpstreamFields,
     HealthFields,
     LogFields,
     FlowerFields,
@@ -45,6 +48,7 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride]  # BaseSe
     FlowerFields,
     LogFields,
     HealthFields,
+    UpstreamFields,
     JobFields,
     LeaseFields,
     WorkerFields,
@@ -170,6 +174,28 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride]  # BaseSe
             )
         return brokers.parse(found)
 
+    def shared_state(self) -> str | None:
+        """Return the address, for `redis.Redis.from_url`, of the Redis that upstreams are shared in.
+
+        None: there is none, or the embedded one does not run.
+        """
+        if self.shared_state_url is not None:
+            return self.parsed_shared_state().redis_url()
+        try:
+            broker = self.broker()
+        except SettingsError:
+            return None
+        return broker.redis_url() if broker.kind == "redis" else None
+
+    def parsed_shared_state(self) -> brokers.Broker:
+        """Return the server that `shared_state_url` names; ValueError says what is wrong with it."""
+        tls = brokers.tls_of(self.broker_tls_ca_file, self.broker_tls_cert_file, self.broker_tls_key_file)
+        url = "" if self.shared_state_url is None else self.shared_state_url.get_secret_value()
+        found = brokers.parse(url, tls=tls)
+        if found.kind != "redis":
+            raise ValueError("must be a Redis")
+        return found
+
     def ledger_config(self, application_name: str = "holdfast") -> LedgerConfig:
         """Return what the ledger needs; `application_name` is how the database lists our connections."""
         return LedgerConfig(
@@ -183,6 +209,7 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride]  # BaseSe
             lock_timeout_seconds=self.database_lock_timeout_seconds,
             total_age_seconds=self.job_total_age_seconds,
             attempt_grace_seconds=self.attempt_grace_seconds,
+            backlog_limits=limits_of(self.backlog_limits),
             transaction_pooler=self.database_transaction_pooler,
             application_name=application_name,
         )

@@ -7,6 +7,7 @@ from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.handle import Handle
 from holdfast.tasks.options import Options
 from holdfast.tasks.registry import Registry, registry
+from holdfast.tasks.schedules import Schedule
 from holdfast.tasks.spec import TaskSpec
 from holdfast.tasks.task import Task, task
 
@@ -16,6 +17,7 @@ __all__ = [
     "Handle",
     "Options",
     "Registry",
+    "Schedule",
     "Task",
     "TaskContext",
     "TaskSpec",

@@ -17,6 +17,7 @@ from holdfast.tasks import payload
 Call = Sequence[object] | Mapping[str, object]
 """The arguments of one call: positional in a sequence, or by name."""
 
+_ANYTHING: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -80,6 +81,30 @@ class Arguments:
             )
         return self.bind(**call) if isinstance(call, Mapping) else self.bind(*call)
 
+    def bind_rest(self, arguments: Mapping[str, object]) -> str:
+        """Check all arguments but the first, which is not known yet, and write them as JSON text.
+
+        Raises InvalidArguments.
+        """
+        first = next(iter(self.signature.parameters), None)
+        if first is None or first in arguments:
+            raise InvalidArguments(
+                detail=f"{self.task} has no room for the result of the task before it",
+                hint="Its first parameter takes that result; leave that one out.",
+            )
+        try:
+            self._adapter.validate_python(dict(arguments))
+        except pydantic.ValidationError as error:
+            found = [item for item in error.errors(include_input=False) if item["loc"][:1] != (first,)]
+            if found:
+                told = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in found)
+                raise InvalidArguments(detail=f"{self.task}: {told}") from None
+        try:
+            plain = payload.to_plain(_ANYTHING, dict(arguments))
+        except (InvalidJson, ValueError) as error:
+            raise InvalidArguments(detail=f"{self.task}: a value does not survive JSON") from error
+        return codec.encode(plain, largest_bytes=payload.LARGEST_EVER_BYTES)
+
     def load(self, text: str) -> dict[str, Any]:
         """Read the values of a call back, in the handler's types.
 
@@ -92,6 +117,11 @@ class Arguments:
         if not isinstance(values, dict):
             raise InvalidArguments(detail=f"{self.task}: the arguments are no JSON object")
         return self._checked(values)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the parameters."""
+        return frozenset(self.signature.parameters)
 
     def schema(self) -> str:
         """Describe the arguments as JSON schema text, defaults shown where JSON can hold them."""

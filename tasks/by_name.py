@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from holdfast.jobs import codec
-from holdfast.jobs.errors import InvalidArguments, UnknownTask
+from holdfast.jobs.errors import InvalidArguments, InvalidOption, UnknownTask
+from holdfast.jobs.unique import Unique
 from holdfast.ledger.records import OfferRow
 from holdfast.tasks.payload import LARGEST_EVER_BYTES
+from holdfast.tasks.spec import UNIQUE_RULE
 
 _KINDS: Final[dict[str, Callable[[object], bool]]] = {
     "string": lambda value: isinstance(value, str),
@@ -34,6 +36,29 @@ def choose_offer(offers: Sequence[OfferRow], task: str) -> OfferRow:
         )
     versions = [offer.version for offer in matching]
     return max(matching, key=lambda offer: (versions.count(offer.version), offer.version))
+
+
+def names_of(offer: OfferRow) -> frozenset[str]:
+    """Return the names of an offer's parameters."""
+    schema = cast("dict[str, dict[str, object]]", json.loads(offer.schema))
+    return frozenset(schema.get("properties", {}))
+
+
+def rule_of(offer: OfferRow) -> Unique | None:
+    """Return what an offer says about jobs that count as the same.
+
+    Raises UnknownTask for a rule that this version cannot read: without it, too many jobs would be made.
+    """
+    said = cast("dict[str, object]", json.loads(offer.schema)).get(UNIQUE_RULE)
+    if said is None:
+        return None
+    try:
+        return Unique.from_json(cast("dict[str, Any]", said))
+    except (InvalidOption, LookupError, TypeError, ValueError) as error:
+        raise UnknownTask(
+            detail=f"{offer.task}: the workers' rule about unique jobs is not one that this version knows",
+            hint="Use the version of Holdfast that the workers use, or say `unique` yourself.",
+        ) from error
 
 
 def bind_by_schema(offer: OfferRow, arguments: Mapping[str, object]) -> str:

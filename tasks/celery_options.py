@@ -122,8 +122,8 @@ def _refused(name: str, note: str, *, but: object = None) -> Row:
     return Row(name, Verdict.REFUSED, note, harmless=but)
 
 
-_CHAIN: Final = "Enqueue the next job as the last thing that the handler does, with a key."
-_GROUP: Final = "Use `await task.enqueue_many([...])` and wait for the handles."
+_CHAIN: Final = "Chain tasks: `await first.then(second).enqueue(...)`."
+_GROUP: Final = "Use `await ctx.map(task, [...])` in a handler, or `await task.enqueue_many([...])`."
 _ROUTE: Final = "Use `queue=`; the doorbell has one way to a queue."
 _RING: Final = "The message is a ring that carries no data; the job is in the ledger."
 _CONNECTION: Final = "The doorbell has its own connection; see `holdfast.connect`."

@@ -9,22 +9,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from holdfast.jobs import codec as json_codec
-from holdfast.jobs.errors import ClientClosed, InvalidArguments, ResultTimeout
-from holdfast.jobs.events import Events, JobEnqueued
+from holdfast.jobs.errors import ClientClosed, InvalidArguments, QueueFull, ResultTimeout
+from holdfast.jobs.events import Events, JobEnqueued, JobsRefused
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Enqueued, Job, NewJob, Ring
 from holdfast.jobs.state import JobState
 from holdfast.ledger import Ledger
 from holdfast.ledger.records import JobMoment
 from holdfast.ledger.steering import CancelAnswer
-from holdfast.tasks import by_name, outbox
+from holdfast.tasks import by_name, outbox, request
 from holdfast.tasks.arguments import Call
 from holdfast.tasks.handle import Handle
 from holdfast.tasks.options import NO_OPTIONS, Options
 from holdfast.tasks.payload import LARGEST_EVER_BYTES
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.registry import registry as process_registry
-from holdfast.tasks.request import new_job
 from holdfast.tasks.result_codec import ResultCodec
 from holdfast.tasks.spec import TaskSpec
 from holdfast.tasks.waiting import pauses, result_text
@@ -84,9 +83,10 @@ class Client:
 
         A task known only by its name is checked with the schema that live
         workers publish: names and outermost JSON types here, the rest by the
-        worker. Raises UnknownTask, InvalidArguments, LedgerUnavailable, KeyBusy.
+        worker. Raises UnknownTask, InvalidArguments, LedgerUnavailable, KeyBusy, QueueFull,
+        NotUnique.
         """
-        return (await self.enqueue_many(task, [arguments], options))[0]
+        return (await self._enqueue(task, [arguments], options, is_batch=False))[0]
 
     async def enqueue_many(
         self,
@@ -94,11 +94,11 @@ class Client:
         calls: Sequence[Call],
         options: Options = NO_OPTIONS,
     ) -> list[Handle[T]]:
-        """Write many jobs in one transaction, all or none, and ring."""
-        if (spec := self._spec(task)) is not None:
-            return await self.submit(spec, [spec.signature.bind_call(call) for call in calls], options)
-        jobs = await self._in_thread(lambda: self._jobs_by_name(str(task), calls, options))
-        return self._handles(await self._write(jobs, options), None)
+        """Write many jobs in one transaction, all or none, and ring.
+
+        A `key` names the whole batch: when it is repeated, its n-th call gets the n-th job.
+        """
+        return await self._enqueue(task, calls, options, is_batch=True)
 
     def enqueue_sync(
         self,
@@ -107,7 +107,7 @@ class Client:
         options: Options = NO_OPTIONS,
     ) -> Handle[T]:
         """Do the same as `enqueue` in synchronous code."""
-        return self.enqueue_many_sync(task, [arguments], options)[0]
+        return self._enqueue_sync(task, [arguments], options, is_batch=False)[0]
 
     def enqueue_many_sync(
         self,
@@ -116,18 +116,21 @@ class Client:
         options: Options = NO_OPTIONS,
     ) -> list[Handle[T]]:
         """Do the same as `enqueue_many` in synchronous code."""
-        if (spec := self._spec(task)) is not None:
-            return self.submit_sync(spec, [spec.signature.bind_call(call) for call in calls], options)
-        jobs = self._jobs_by_name(str(task), calls, options)
-        return self._handles(self._write_sync(jobs, options), None)
+        return self._enqueue_sync(task, calls, options, is_batch=True)
 
-    async def submit(self, spec: TaskSpec, texts: Sequence[str], options: Options) -> list[Handle[Any]]:
+    async def submit(
+        self, spec: TaskSpec, texts: Sequence[str], options: Options, *, is_batch: bool = False
+    ) -> list[Handle[Any]]:
         """Write jobs whose arguments are checked JSON texts; `task.enqueue` ends here."""
-        return self._handles(await self._write(self._jobs(spec, texts, options), options), spec.result)
+        jobs = self._jobs(spec, texts, options, is_batch=is_batch)
+        return self._handles(await self._write(jobs, options), spec.result)
 
-    def submit_sync(self, spec: TaskSpec, texts: Sequence[str], options: Options) -> list[Handle[Any]]:
+    def submit_sync(
+        self, spec: TaskSpec, texts: Sequence[str], options: Options, *, is_batch: bool = False
+    ) -> list[Handle[Any]]:
         """Do the same in synchronous code."""
-        return self._handles(self._write_sync(self._jobs(spec, texts, options), options), spec.result)
+        jobs = self._jobs(spec, texts, options, is_batch=is_batch)
+        return self._handles(self._write_sync(jobs, options), spec.result)
 
     async def result(
         self, job_id: str, timeout_seconds: float | None = None, *, codec: ResultCodec | None = None
@@ -210,23 +213,62 @@ class Client:
             raise ClientClosed
         return self._open_ledger
 
+    async def _enqueue(
+        self, task: "Task[..., T] | str", calls: Sequence[Call], options: Options, *, is_batch: bool
+    ) -> list[Handle[T]]:
+        if (spec := self._spec(task)) is not None:
+            texts = [spec.signature.bind_call(call) for call in calls]
+            return await self.submit(spec, texts, options, is_batch=is_batch)
+        jobs = await self._in_thread(lambda: self._jobs_by_name(str(task), calls, options, is_batch=is_batch))
+        return self._handles(await self._write(jobs, options), None)
+
+    def _enqueue_sync(
+        self, task: "Task[..., T] | str", calls: Sequence[Call], options: Options, *, is_batch: bool
+    ) -> list[Handle[T]]:
+        if (spec := self._spec(task)) is not None:
+            texts = [spec.signature.bind_call(call) for call in calls]
+            return self.submit_sync(spec, texts, options, is_batch=is_batch)
+        jobs = self._jobs_by_name(str(task), calls, options, is_batch=is_batch)
+        return self._handles(self._write_sync(jobs, options), None)
+
     async def _write(self, jobs: Sequence[NewJob], options: Options) -> list[Enqueued]:
         session = options.session
         if session is None:
             return await self._in_thread(lambda: self._write_sync(jobs, options))
-        written = await outbox.write_async(session, lambda at: self._ledger.enqueue(jobs, connection=at))
+        written = await outbox.write_async(
+            session, lambda at: self._told(jobs, lambda: self._ledger.enqueue(jobs, connection=at))
+        )
         outbox.after_commit(session, lambda: self._announce(jobs, written))
         return written
 
     def _write_sync(self, jobs: Sequence[NewJob], options: Options) -> list[Enqueued]:
         session = options.session
         if session is None:
-            written = self._ledger.enqueue(jobs)
+            written = self._told(jobs, lambda: self._ledger.enqueue(jobs))
             self._announce(jobs, written)
             return written
-        written = outbox.write(session, lambda at: self._ledger.enqueue(jobs, connection=at))
+        written = outbox.write(
+            session, lambda at: self._told(jobs, lambda: self._ledger.enqueue(jobs, connection=at))
+        )
         outbox.after_commit(session, lambda: self._announce(jobs, written))
         return written
+
+    def _told(self, jobs: Sequence[NewJob], write: Callable[[], list[Enqueued]]) -> list[Enqueued]:
+        """Write, and tell of a refusal before it is raised."""
+        try:
+            return write()
+        except QueueFull as full:
+            self._events.emit(
+                JobsRefused(
+                    task=jobs[0].task,
+                    queue=full.queue,
+                    job_class=full.job_class,
+                    asked=full.asked,
+                    limit=full.limit,
+                    retry_after_seconds=full.retry_after_seconds or 0.0,
+                )
+            )
+            raise
 
     def _announce(self, jobs: Sequence[NewJob], written: Sequence[Enqueued]) -> None:
         pairs = list(zip(jobs, written, strict=True))
@@ -240,23 +282,19 @@ class Client:
         known = self._registry.get(task) if isinstance(task, str) else task
         return known.spec if known is not None else None
 
-    def _jobs(self, spec: TaskSpec, texts: Sequence[str], options: Options) -> list[NewJob]:
+    def _jobs(
+        self, spec: TaskSpec, texts: Sequence[str], options: Options, *, is_batch: bool
+    ) -> list[NewJob]:
         limit = self._arguments_largest_bytes
-        return [
-            new_job(
-                spec.name, spec.version, spec.queue, text, options, largest_bytes=limit, cohort=spec.cohort
-            )
-            for text in texts
-        ]
+        return request.of_task(spec, texts, options, largest_bytes=limit, is_batch=is_batch)
 
-    def _jobs_by_name(self, task: str, calls: Sequence[Call], options: Options) -> list[NewJob]:
+    def _jobs_by_name(
+        self, task: str, calls: Sequence[Call], options: Options, *, is_batch: bool
+    ) -> list[NewJob]:
         offer = by_name.choose_offer(self._ledger.offers(), task)
         texts = [by_name.bind_by_schema(offer, _named(task, call)) for call in calls]
         limit = self._arguments_largest_bytes
-        return [
-            new_job(task, offer.version, offer.queue, text, options, largest_bytes=limit, cohort=offer.cohort)
-            for text in texts
-        ]
+        return request.of_offer(offer, texts, options, largest_bytes=limit, is_batch=is_batch)
 
     def _handles(self, written: Sequence[Enqueued], codec: ResultCodec | None) -> list[Handle[Any]]:
         return [Handle(self, enqueued, codec) for enqueued in written]

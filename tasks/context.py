@@ -17,7 +17,12 @@ from holdfast.jobs.failure import storable_text
 from holdfast.jobs.job import Claim, Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.jobs.outcome import Completed
+from holdfast.resilience.breaker.ticket import LONGEST_UPSTREAM, is_upstream
+from holdfast.resilience.guard.guard import Guard
+from holdfast.tasks.children import ChildrenPort, Planner
+from holdfast.tasks.job_info import JobInfo
 from holdfast.tasks.outbox import AsyncSession, Connection, Session
+from holdfast.tasks.parent import Parent
 from holdfast.tasks.result_codec import ResultCodec
 from holdfast.tasks.spec import TaskSpec
 
@@ -26,7 +31,7 @@ _KEY_LENGTH: Final = 32
 _log: Final = logging.getLogger("holdfast.task")
 
 
-class ContextPort(Protocol):
+class ContextPort(ChildrenPort, Protocol):
     """What a context needs of the worker around it."""
 
     async def progress(self, lease: Lease, progress: Progress) -> None:
@@ -58,44 +63,7 @@ class ContextPort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class JobInfo:
-    """The job, as far as its handler may see it."""
-
-    id: str
-    task: str
-    version: str
-    queue: str
-    attempt: int
-    """Counts from 1; an attempt that was handed back does not count."""
-    generation: int
-    """Raised when an operator requeues the job."""
-    priority: int
-    tenant: str | None
-    created_at: datetime
-    deadline_at: datetime | None
-    trace: str | None
-
-    @classmethod
-    def of(cls, claim: Claim) -> "JobInfo":
-        """Take what a handler may see from a claim."""
-        job = claim.job
-        return cls(
-            id=job.id,
-            task=job.task,
-            version=job.version,
-            queue=job.queue,
-            attempt=claim.lease.attempt,
-            generation=job.generation,
-            priority=job.priority,
-            tenant=job.tenant,
-            created_at=job.created_at,
-            deadline_at=job.deadline_at,
-            trace=job.trace,
-        )
-
-
-class TaskContext:
+class TaskContext(Parent):
     """The first parameter of a handler that is annotated with this class.
 
     Lives for one attempt. Whatever it writes is fenced: once the lease is lost
@@ -112,9 +80,11 @@ class TaskContext:
         clock: Clock,
         hard_timeout_seconds: float,
         result_largest_bytes: int = codec.LARGEST_BYTES,
+        arguments_largest_bytes: int = codec.LARGEST_BYTES,
     ) -> None:
         """Begin the attempt now: the hard timeout counts from here."""
-        self._result_largest_bytes = result_largest_bytes
+        self.result_largest_bytes: Final = result_largest_bytes
+        """UTF-8 bytes of JSON that the result may have."""
         self.job: Final = job
         self.logger: Final = JobLogger(job)
         self._lease = lease
@@ -123,6 +93,8 @@ class TaskContext:
         self._clock = clock
         self._ends_at = clock.monotonic() + hard_timeout_seconds  # monotonic seconds
         self._open: dict[int, _Ending] = {}
+        self._family = port
+        self._planner = Planner(job, lease, clock, largest_bytes=arguments_largest_bytes)
 
     @classmethod
     def of(
@@ -134,6 +106,7 @@ class TaskContext:
         clock: Clock,
         hard_timeout_seconds: float,
         result_largest_bytes: int = codec.LARGEST_BYTES,
+        arguments_largest_bytes: int = codec.LARGEST_BYTES,
     ) -> "TaskContext":
         """Make the context of a claimed job."""
         return cls(
@@ -144,12 +117,26 @@ class TaskContext:
             clock=clock,
             hard_timeout_seconds=hard_timeout_seconds,
             result_largest_bytes=result_largest_bytes,
+            arguments_largest_bytes=arguments_largest_bytes,
         )
 
     @property
     def attempt(self) -> int:
         """Which attempt this is, from 1."""
         return self.job.attempt
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The tick of the schedule that the job is for, in UTC; None for all other jobs.
+
+        The same in each attempt, however late it runs: compute "yesterday" from it and not from now.
+        """
+        return self.job.scheduled_for
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the job has to have ended, all attempts and waits included; None: it may take its time."""
+        return self.job.deadline_at
 
     def remaining_seconds(self) -> float:
         """Return the seconds left to the earlier of deadline and hard timeout; never negative."""
@@ -164,6 +151,28 @@ class TaskContext:
         32 hexadecimal characters; another one for each `step` name.
         """
         return codec.digest(f"{self.job.id}\0{step}")[:_KEY_LENGTH]
+
+    def guard(self, upstream: str) -> Guard:
+        """Return the guard of an upstream: as this process declared it, else one with the default policy.
+
+        The same object each time, in every job of the process, so breaker, retry
+        budget and limits are shared. Raises InvalidOption for a name that cannot
+        be an upstream's, and for one with several guards of different options.
+        """
+        if not is_upstream(upstream):
+            raise InvalidOption(
+                job_id=self.job.id,
+                detail=f"an upstream's name must be 1 to {LONGEST_UPSTREAM} printable characters",
+                hint='Name the upstream as its Guard and @task(upstreams=[...]) do: ctx.guard("search").',
+            )
+        try:
+            return Guard.of(upstream)
+        except ValueError as error:
+            raise InvalidOption(
+                job_id=self.job.id,
+                detail=str(error),
+                hint="Call through the guard that you mean instead of its name, or declare only one.",
+            ) from error
 
     async def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Tell how far the job is; `text` is cut at 500 characters and readable by whoever sees the job."""
@@ -231,7 +240,7 @@ class TaskContext:
                 detail="complete() needs the session of an open transaction of this context",
                 hint="async with ctx.transaction() as session: ...; ctx.complete(session, result)",
             )
-        ending.result = self._result.encode(result, largest_bytes=self._result_largest_bytes)
+        ending.result = self._result.encode(result, largest_bytes=self.result_largest_bytes)
 
     def _close_transaction(self, connection: Connection, ending: "_Ending") -> None:
         ending.may_commit = True

@@ -1,10 +1,11 @@
 """What a caller holds of a job."""
 
 from collections.abc import AsyncIterator
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Enqueued, Job
+from holdfast.jobs.state import JobState
 from holdfast.ledger.records import JobMoment
 from holdfast.ledger.steering import CancelAnswer
 from holdfast.tasks.result_codec import ResultCodec
@@ -51,7 +52,7 @@ class Asker(Protocol):
 class Handle(Generic[R]):
     """One job: its id, and questions to the ledger. Holds nothing that could get stale."""
 
-    __slots__ = ("_client", "_codec", "created", "id")
+    __slots__ = ("_client", "_codec", "conflict", "created", "id")
 
     def __init__(self, client: Asker, enqueued: Enqueued, codec: ResultCodec | None) -> None:
         """Hold the job that was enqueued; without a codec its result is plain JSON."""
@@ -59,7 +60,14 @@ class Handle(Generic[R]):
         self._codec = codec
         self.id: Final[JobId] = enqueued.job_id
         self.created: Final = enqueued.created
-        """False if the key was known: this is then the first job of that key."""
+        """False if the key was known, or another job holds the unique key: this is then that job."""
+        self.conflict: Final = enqueued.conflict
+        """What was done because another job held the unique key; `Enqueued.conflict` says what there is."""
+
+    def typed(self, codec: ResultCodec) -> "Handle[Any]":
+        """Return a handle on the same job that reads its result with another codec."""
+        enqueued = Enqueued(self.id, self.created, JobState.AVAILABLE)
+        return Handle(self._client, enqueued, codec)
 
     async def result(self, timeout_seconds: float | None = None) -> R:
         """Wait for the end and return the result; without a timeout for as long as it takes.

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, Literal, ParamSpec, TypeVar
 
+from holdfast.jobs.unique import Unique
 from holdfast.tasks import celery_options
 from holdfast.tasks.bound import BoundTask
 from holdfast.tasks.client import Client
@@ -43,10 +44,12 @@ class Task(BoundTask[P, R]):
         """Call the handler directly, context included: no job, no ledger, no checks."""
         return self.spec.handler(*args, **kwargs)
 
-    def options(
+    def options(  # noqa: PLR0913 -- each is one option of the caller's, by its name
         self,
         *,
         key: str | None = None,
+        key_seconds: float | None = None,
+        unique: Unique | Literal[False] | None = None,
         delay_seconds: float = 0.0,
         run_at: datetime | None = None,
         deadline_seconds: float | None = None,
@@ -54,6 +57,7 @@ class Task(BoundTask[P, R]):
         priority: int | None = None,
         queue: str | None = None,
         tenant: str | None = None,
+        tags: Sequence[str] = (),
         session: CallerTransaction | None = None,
         soft_timeout_seconds: float | None = None,
         hard_timeout_seconds: float | None = None,
@@ -65,6 +69,8 @@ class Task(BoundTask[P, R]):
         """
         options = Options(
             key=key,
+            key_seconds=key_seconds,
+            unique=unique,
             delay_seconds=delay_seconds,
             run_at=run_at,
             deadline_seconds=deadline_seconds,
@@ -72,6 +78,7 @@ class Task(BoundTask[P, R]):
             priority=priority,
             queue=queue,
             tenant=tenant,
+            tags=tags,
             session=session,
             soft_timeout_seconds=soft_timeout_seconds,
             hard_timeout_seconds=hard_timeout_seconds,
@@ -94,7 +101,7 @@ class Task(BoundTask[P, R]):
         """
         options = celery_options.translate(celery)
         text = self.spec.signature.bind(*(args or ()), **(kwargs or {}))
-        return self._with().submit_sync(self.spec, [text], options)[0]
+        return self.connected.submit_sync(self.spec, [text], options)[0]
 
     def __repr__(self) -> str:
         return f"<Task {self.name} version {self.spec.version}>"

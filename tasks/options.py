@@ -1,14 +1,17 @@
 """What a caller may say about one request, beside its arguments."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from holdfast.jobs.errors import InvalidOption
 from holdfast.jobs.ids import is_job_id
 from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from holdfast.jobs.queues import QUEUE_RULE, is_queue
+from holdfast.jobs.tags import tags_of
+from holdfast.jobs.unique import Unique
 from holdfast.tasks.outbox import CallerTransaction
 
 LONGEST_DELAY_SECONDS: Final = 366 * 24 * 3600.0
@@ -25,13 +28,20 @@ class Options:
 
     key: str | None = None
     """The caller's name for this request, up to 1,000 characters: with the same task and key
-    a second request gets the first job."""
+    a second request gets the first job. With `enqueue_many` it names the whole batch: when that is
+    repeated, its n-th call gets the n-th job."""
+    key_seconds: float | None = None
+    """How long the key answers with its job, also after its end; None means 7 days, and 366 is the most."""
+    unique: Unique | Literal[False] | None = None
+    """Another rule about jobs that count as the same than the task's own; False: none."""
     delay_seconds: float = 0.0
     """Not before this much time has passed; up to 366 days."""
     run_at: datetime | None = None
     """Not before this instant; wins over `delay_seconds`."""
     deadline_seconds: float | None = None
-    """No attempt begins later than so many seconds from now: the job is then quarantined(deadline)."""
+    """The job has to have ended so many seconds from now, all waits and attempts included: no attempt begins
+    later, one that can be stopped is, and a wait that would end later is not begun. The job is then
+    quarantined(deadline)."""
     deadline_at: datetime | None = None
     """The same as an instant; wins over `deadline_seconds`."""
     priority: int | None = None
@@ -40,6 +50,8 @@ class Options:
     """Another queue than the task's own."""
     tenant: str | None = None
     """On whose behalf; for fairness and limits."""
+    tags: Sequence[str] = ()
+    """Words to find the job by, up to 16 of up to 64 characters: nothing private in them."""
     session: CallerTransaction | None = None
     """Write inside this transaction; the job commits or vanishes with it."""
     soft_timeout_seconds: float | None = None
@@ -73,6 +85,8 @@ class Options:
             raise InvalidOption(
                 detail=f"delay_seconds is {self.delay_seconds}, and must be from 0 to 366 days"
             )
+        if self.key_seconds is not None and not 0 < self.key_seconds <= LONGEST_DELAY_SECONDS:
+            raise InvalidOption(detail=f"key_seconds is {self.key_seconds}, not more than 0 up to 366 days")
         for name in ("deadline_seconds", "soft_timeout_seconds", "hard_timeout_seconds"):
             seconds = getattr(self, name)
             if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
@@ -85,6 +99,10 @@ class Options:
                 isinstance(text, str) and 0 < len(text) <= longest and text.isprintable()
             ):
                 raise InvalidOption(detail=f"{name} must be 1 to {longest} printable characters")
+        try:
+            tags_of(self.tags)
+        except ValueError as error:
+            raise InvalidOption(detail=str(error)) from error
         if self.queue is not None and not is_queue(self.queue):
             raise InvalidOption(detail=f"{self.queue!r:.100} is no queue name: {QUEUE_RULE}")
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.jobs.errors import InvalidTask, UnknownTask
+from holdfast.jobs.errors import InvalidSchedule, InvalidTask, UnknownTask
+from holdfast.jobs.schedules.definition import Definition
 
 if TYPE_CHECKING:
     from holdfast.tasks.kind import Task
@@ -20,7 +21,7 @@ class Registry:
         """Make a task known.
 
         The same source line may register again, as `importlib.reload` does;
-        raises InvalidTask naming both places otherwise.
+        raises InvalidTask naming both places otherwise, InvalidSchedule for two schedules of one name.
         """
         known = self._tasks.get(task.name)
         if known is not None and known.place != task.place:
@@ -28,7 +29,19 @@ class Registry:
                 detail=f"the name {task.name!r} is used at {known.place} and at {task.place}",
                 hint="Give one of them another name: @task(name=...).",
             )
+        for other in self._tasks.values():
+            shared = _names(other) & _names(task) if other.name != task.name else set[str]()
+            if shared:
+                raise InvalidSchedule(
+                    detail=f"the name {min(shared)!r} is used at {other.place} and at {task.place}",
+                    hint="Give one of the two schedules another name: Schedule(..., name=...).",
+                )
         self._tasks[task.name] = task
+
+    def schedules(self) -> list[Definition]:
+        """Return the schedules of all tasks, by name."""
+        found = [one for task in self._tasks.values() for one in task.spec.schedules]
+        return sorted(found, key=lambda one: one.name)
 
     def get(self, name: str) -> "Task[..., Any] | None":
         """Return the task of this name, or None."""
@@ -53,6 +66,10 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+
+def _names(task: "Task[..., Any]") -> set[str]:
+    return {one.name for one in task.spec.schedules}
 
 
 registry: Final = Registry()

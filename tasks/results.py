@@ -87,9 +87,7 @@ class LedgerBackend(BaseBackend):
             return result
         encoded = self.encode_result(result, state)
         text = cast("str", self.encode(encoded))
-        _slot.ledger().store_celery_result(
-            task_id, state, text, None if traceback is None else str(traceback)
-        )
+        _slot.ledger().foreign.store(task_id, state, text, None if traceback is None else str(traceback))
         return encoded
 
     def _get_task_meta_for(self, task_id: str) -> Meta:
@@ -170,7 +168,7 @@ class LedgerBackend(BaseBackend):
         if not is_job_id(task_id):
             return _meta(task_id, states.PENDING)
         ledger = _slot.ledger()
-        stored = ledger.celery_result(task_id)
+        stored = ledger.foreign.read(task_id)
         if stored is not None:
             value = self.decode(stored.result_json.encode()) if stored.result_json else None
             if stored.state in states.EXCEPTION_STATES:

@@ -3,12 +3,16 @@
 import inspect
 import math
 import typing
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
 
+from holdfast.jobs.concurrency import TENANT, ConcurrencyLimit
 from holdfast.jobs.errors import InvalidTask
 from holdfast.jobs.job import DEFAULT_QUEUE
 from holdfast.jobs.queues import QUEUE_RULE, is_queue
+from holdfast.jobs.unique import Unique
+from holdfast.resilience.breaker.ticket import LONGEST_UPSTREAM, is_upstream
 from holdfast.resilience.retry import RetryPolicy
 from holdfast.tasks.arguments import Arguments
 from holdfast.tasks.context import TaskContext
@@ -17,9 +21,10 @@ from holdfast.tasks.naming import place, task_name
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.registry import registry as process_registry
 from holdfast.tasks.result_codec import ResultCodec
+from holdfast.tasks.schedules import ScheduleOption, schedules_of
 from holdfast.tasks.spec import TaskSpec
 
-__all__ = ["DEFAULT_RETRY", "Decorator", "Task", "read_spec", "task"]
+__all__ = ["DEFAULT_RETRY", "Decorator", "Named", "Task", "Upstream", "read_spec", "task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +33,18 @@ Handler = Callable[..., Any]
 DEFAULT_RETRY: Final = RetryPolicy()
 LEAST_MEMORY_MB: Final = 256
 """Less would not hold the interpreter with the modules of a worker."""
+
+
+class Named(Protocol):
+    """An object that stands for an upstream, such as its guard."""
+
+    @property
+    def name(self) -> str:
+        """The upstream's name."""
+        ...
+
+
+Upstream = str | Named
 
 
 class Decorator(Protocol):
@@ -64,10 +81,15 @@ def task(
     hard_timeout_seconds: float | None = None,
     isolated: bool = False,
     memory_mb: int | None = None,
+    upstreams: Iterable[Upstream] = (),
+    concurrency: int | None = None,
+    per: str | None = None,
+    schedule: ScheduleOption | None = None,
+    unique: Unique | None = None,
     adopt: bool | None = None,
     registry: Registry = process_registry,
 ) -> Decorator: ...
-def task(
+def task(  # noqa: PLR0913 -- each is a keyword with a default
     handler: Handler | None = None,
     /,
     *,
@@ -79,24 +101,21 @@ def task(
     hard_timeout_seconds: float | None = None,
     isolated: bool = False,
     memory_mb: int | None = None,
+    upstreams: Iterable[Upstream] = (),
+    concurrency: int | None = None,
+    per: str | None = None,
+    schedule: ScheduleOption | None = None,
+    unique: Unique | None = None,
     adopt: bool | None = None,
     registry: Registry = process_registry,
 ) -> Any:
-    """Turn an `async def` or a `def` into a task, and register it.
+    """Turn an `async def` or a `def` into a task, and register it; `TaskSpec` says what each option means.
 
     The parameters' annotations are what arguments are checked with, before
     anything is written; the return annotation is the type of the result. A
     first parameter annotated TaskContext gets the context and is no argument.
-    Raise `version` when old jobs must not run on new code. `adopt` lets plain
-    Celery producers start the task (None: as the settings say). The retry
-    policy defaults to five attempts; limits that are None are the settings' own
-    (HOLDFAST_SOFT_TIMEOUT_SECONDS, HOLDFAST_HARD_TIMEOUT_SECONDS).
 
-    `isolated=True` gives each attempt a process to itself: for work that keeps
-    the CPU, that may crash its process, or that must be killed at its hard
-    limit whatever it does. `memory_mb` caps that process (at least 256 MB).
-
-    Raises InvalidTask: the handler cannot be called from JSON, or its name is taken.
+    Raises InvalidTask (the handler cannot be called from JSON, or its name is taken) or InvalidSchedule.
     """
 
     def decorate(function: Handler) -> Task[..., Any]:
@@ -111,6 +130,11 @@ def task(
                 hard_timeout_seconds=hard_timeout_seconds,
                 isolated=isolated,
                 memory_mb=memory_mb,
+                upstreams=upstreams,
+                concurrency=concurrency,
+                per=per,
+                schedule=schedule,
+                unique=unique,
                 adopt=adopt,
             )
         )
@@ -120,7 +144,7 @@ def task(
     return decorate if handler is None else decorate(handler)
 
 
-def read_spec(
+def read_spec(  # noqa: PLR0913 -- each is a keyword with a default
     handler: Handler,
     *,
     name: str | None = None,
@@ -131,9 +155,14 @@ def read_spec(
     hard_timeout_seconds: float | None = None,
     isolated: bool = False,
     memory_mb: int | None = None,
+    upstreams: Iterable[Upstream] = (),
+    concurrency: int | None = None,
+    per: str | None = None,
+    schedule: ScheduleOption | None = None,
+    unique: Unique | None = None,
     adopt: bool | None = None,
 ) -> TaskSpec:
-    """Read what is to be known of a handler. Raises InvalidTask."""
+    """Read what is to be known of a handler. Raises InvalidTask or InvalidSchedule."""
     full_name = task_name(handler, name)
     _check_limits(full_name, soft_timeout_seconds, hard_timeout_seconds)
     _check_memory(full_name, memory_mb, is_isolated=isolated)
@@ -141,7 +170,9 @@ def read_spec(
         raise InvalidTask(detail=f"{full_name}: {queue!r:.100} is no queue name: {QUEUE_RULE}")
     hints = _hints(handler, full_name)
     takes_context = _takes_context(handler, hints)
-    return TaskSpec(
+    signature = Arguments.of(handler, hints, task=full_name, skip=int(takes_context))
+    _check_unique(full_name, unique, signature)
+    spec = TaskSpec(
         name=full_name,
         handler=handler,
         is_async=inspect.iscoroutinefunction(handler),
@@ -153,11 +184,30 @@ def read_spec(
         hard_timeout_seconds=hard_timeout_seconds,
         isolated=isolated,
         memory_mb=memory_mb,
+        upstreams=_names(full_name, upstreams),
         adopt=adopt,
-        signature=Arguments.of(handler, hints, task=full_name, skip=int(takes_context)),
+        concurrency=_limit(full_name, concurrency, per, signature),
+        unique=unique,
+        signature=signature,
         result=ResultCodec.of(hints, task=full_name),
         doc=(inspect.getdoc(handler) or "").partition("\n\n")[0],
     )
+    return replace(spec, schedules=schedules_of(spec, schedule))
+
+
+def _limit(name: str, most: int | None, per: str | None, signature: Arguments) -> ConcurrencyLimit | None:
+    if most is None:
+        if per is not None:
+            raise InvalidTask(detail=f"{name}: per={per!r:.100} says of whom, and not how many")
+        return None
+    if most < 1:
+        raise InvalidTask(detail=f"{name}: concurrency is {most}, and must be at least 1")
+    if per is not None and per != TENANT and per not in signature.signature.parameters:
+        raise InvalidTask(
+            detail=f"{name}: per={per!r:.100} is no parameter of its handler",
+            hint='Name a parameter, or "tenant".',
+        )
+    return ConcurrencyLimit(most, per)
 
 
 def _hints(handler: Handler, name: str) -> dict[str, Any]:
@@ -197,6 +247,27 @@ def _check_limits(name: str, soft_seconds: float | None, hard_seconds: float | N
         raise InvalidTask(
             detail=f"{name}: soft_timeout_seconds is {soft_seconds}, not from 0 to the hard {most}"
         )
+
+
+def _names(task: str, upstreams: Iterable[Upstream]) -> tuple[str, ...]:
+    if isinstance(upstreams, str):
+        raise InvalidTask(detail=f"{task}: upstreams is a text", hint="Give a list: upstreams=['search'].")
+    names: list[str] = []
+    for one in upstreams:
+        name: object = getattr(one, "name", one)
+        if not (isinstance(name, str) and is_upstream(name)):
+            raise InvalidTask(
+                detail=f"{task}: {name!r:.100} is no upstream: 1 to {LONGEST_UPSTREAM} printable characters"
+            )
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def _check_unique(name: str, unique: Unique | None, signature: Arguments) -> None:
+    if unique is None or unique.by == "arguments":
+        return
+    if missing := [one for one in unique.by if one not in signature.names]:
+        raise InvalidTask(detail=f"{name}: unique by {', '.join(missing)}, which is no parameter of it")
 
 
 def _check_memory(name: str, memory_mb: int | None, *, is_isolated: bool) -> None:

@@ -31,9 +31,11 @@ class WatchedClient(Client):
         super().__init__(*arguments, **options)
         self._on_child = on_child
 
-    def _jobs(self, spec: TaskSpec, texts: Sequence[str], options: Options) -> list[NewJob]:
+    def _jobs(
+        self, spec: TaskSpec, texts: Sequence[str], options: Options, *, is_batch: bool
+    ) -> list[NewJob]:
         # Before they are written: the handler may die before it hears that they were.
-        jobs = super()._jobs(spec, texts, options)
+        jobs = super()._jobs(spec, texts, options, is_batch=is_batch)
         parent = running_job.get()
         if parent is not None:
             for job in jobs:

@@ -11,6 +11,8 @@ CrashPoint = Literal[
     "at_await",
     "before_progress",
     "after_progress",
+    "before_plan",
+    "after_plan",
     "before_commit",
     "after_commit",
     "before_settle",

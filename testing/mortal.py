@@ -9,6 +9,7 @@ from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Apart, Claim, ClaimRequest, Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
+from holdfast.ledger.children import Children
 from holdfast.tasks.outbox import AsyncSession, Session
 from holdfast.testing.life import Life
 from holdfast.workers.port import Find, WorkerPort
@@ -84,6 +85,22 @@ class MortalPort(WorkerPort):
         super().progress_sync(lease, progress)
         self._on_progress(lease.job_id, progress)
         self._life.at_sync("after_progress")
+
+    async def on_children(self, verb: Callable[[Children], T]) -> T:
+        """Run verbs about children."""
+        await self._life.at("before_plan")
+        try:
+            return await super().on_children(verb)
+        finally:
+            await self._life.at("after_plan")
+
+    def on_children_sync(self, verb: Callable[[Children], T]) -> T:
+        """Do the same for a handler on a thread."""
+        self._life.at_sync("before_plan")
+        try:
+            return super().on_children_sync(verb)
+        finally:
+            self._life.at_sync("after_plan")
 
     @contextmanager
     def session(self, before_commit: Callable[[], object]) -> Generator[Session]:

@@ -13,6 +13,7 @@ from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, Job, Progress
 from holdfast.ledger import Ledger
 from holdfast.tasks import ambient
 from holdfast.tasks.bound import BoundTask
+from holdfast.tasks.chain_task import chain
 from holdfast.tasks.client import Client
 from holdfast.tasks.handle import Handle
 from holdfast.tasks.outbox import Session
@@ -73,7 +74,7 @@ class Platform:
         self._slots = slots
         self._lease_seconds = lease_seconds
         self._limits = Limits(soft_timeout_seconds, hard_timeout_seconds)
-        self._own: dict[str, TaskSpec] = {}
+        self._own: dict[str, TaskSpec] = {chain.name: chain.spec}
         self._parents: dict[JobId, JobId] = {}
         self._first_rows: dict[JobId, Job] = {}
         self._errors: dict[JobId, BaseException] = {}
@@ -219,14 +220,14 @@ class Platform:
     ) -> JobOutcome[Any]:
         """Enqueue one job of this task and run it to its end, its retries and snoozes without waiting.
 
-        Runs no other job, not those that it enqueues either. Ends early where
+        Runs its children too, and no other job, not those that it enqueues either. Ends early where
         only somebody else can go on: parked, or in a paused queue. Raises
         InvalidArguments, as `enqueue` does; what the handler raises is in the outcome.
         """
         bound: BoundTask[..., Any] = task
         self._own[bound.spec.name] = bound.spec
         handle = await bound.using(self.client).enqueue(*args, **kwargs)
-        await self._work(Wanted(job_id=handle.id, skips_waits=True), crash_at, [bound.spec])
+        await self._work(Wanted(job_id=handle.id, skips_waits=True), crash_at, self._all_specs())
         return self.outcome(handle)
 
     @overload
@@ -277,7 +278,7 @@ class Platform:
         return self.ledger.session()
 
     async def _outcomes(self, wanted: Wanted, crash_at: Crashes) -> list[JobOutcome[Any]]:
-        ran = await self._work(wanted, crash_at, tuple(self._specs().values()))
+        ran = await self._work(wanted, crash_at, self._all_specs())
         return [self.outcome(job_id) for job_id in ran]
 
     async def _work(self, wanted: Wanted, crash_at: Crashes, specs: Sequence[TaskSpec]) -> list[JobId]:
@@ -309,8 +310,13 @@ class Platform:
     def _specs(self) -> dict[str, TaskSpec]:
         return {**{task.name: task.spec for task in self._registry}, **self._own}
 
+    def _all_specs(self) -> tuple[TaskSpec, ...]:
+        return tuple(self._specs().values())
+
     def _as_enqueued(self, row: Job) -> EnqueuedJob:
-        return EnqueuedJob.of(self._first_rows.get(row.id, row), enqueued_by=self._parents.get(row.id))
+        return EnqueuedJob.of(
+            self._first_rows.get(row.id, row), enqueued_by=self._parents.get(row.id, row.parent_id)
+        )
 
     def _hear(self, event: Event) -> None:
         self.events.append(event)

@@ -17,9 +17,11 @@ from holdfast.testing.crash import CrashPlan
 from holdfast.testing.life import Life
 from holdfast.testing.worker import BEAT_SECONDS, Surroundings, Worker
 from holdfast.workers.observer import Observer
+from holdfast.workers.services.parents import Parents
 from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import Service
 from holdfast.workers.services.stager import Stager
+from holdfast.workers.services.turns import Turns
 
 MOST_ATTEMPTS: Final = 100
 """A job that wants to be run more often than this in one call turns in circles."""
@@ -36,11 +38,13 @@ class Wanted:
     job_id: JobId | None = None
     skips_waits: bool = False
 
-    def takes(self, job: Job) -> bool:
-        """Tell whether a job is one of them."""
-        return (self.queue is None or job.queue == self.queue) and (
-            self.job_id is None or job.id == self.job_id
-        )
+    def of(self, jobs: Sequence[Job], family: set[JobId]) -> list[Job]:
+        """Return those of the jobs that are wanted, children of wanted ones with them; `family` remembers."""
+        if self.job_id is None:
+            return [job for job in jobs if self.queue is None or job.queue == self.queue]
+        family.add(self.job_id)
+        family.update(job.id for job in jobs if job.parent_id in family)
+        return [job for job in jobs if job.id in family]
 
 
 @dataclass
@@ -57,6 +61,7 @@ class Shift:
     """Takes each job as it was before its first claim."""
     is_open: bool = False
     ran: Counter[JobId] = field(default_factory=Counter[JobId])
+    family: set[JobId] = field(default_factory=set[JobId])
 
     async def work(self) -> None:
         """Work to the end. Raises AssertionError for a job without end, and for a death that never came."""
@@ -115,7 +120,7 @@ class Shift:
         for service in self._sweeps():
             while service.run_once():
                 pass
-        due = [job for job in self._jobs(JobState.AVAILABLE) if self.wanted.takes(job)]
+        due = self.wanted.of(self._jobs(JobState.AVAILABLE), self.family)
         for job in due:
             self.first_rows.setdefault(job.id, job)
         return sorted(due, key=lambda job: (job.priority, job.run_at, job.id))
@@ -123,18 +128,21 @@ class Shift:
     def _sweeps(self) -> list[Service]:
         ledger, events = self._ledger, self._events
         return [
-            Rescuer(ledger, events=events, pause_seconds=0.0, batch=_BATCH),
+            # No breaker is asked here, so nobody waits for a ticket.
+            Rescuer(ledger, bool, events=events, pause_seconds=0.0, batch=_BATCH),
             Expirer(
                 ledger, events=events, no_offer_seconds=_NO_OFFER_SECONDS, pause_seconds=0.0, batch=_BATCH
             ),
             # A ring is no more than a hint, and here nobody needs one.
+            Parents(ledger, pause_seconds=0.0, batch=_BATCH),
+            Turns(ledger, pause_seconds=0.0, batch=_BATCH),
             Stager(ledger, bool, epoch=ledger.epoch, events=events, pause_seconds=0.0, batch=_BATCH),
         ]
 
     def _skip_wait(self) -> bool:
         if not self.wanted.skips_waits:
             return False
-        due = [job.run_at for job in self._jobs(JobState.SCHEDULED) if self.wanted.takes(job)]
+        due = [job.run_at for job in self.wanted.of(self._jobs(JobState.SCHEDULED), self.family)]
         if due:
             self.clock.advance_to(min(due))
         return bool(due)

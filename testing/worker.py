@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from holdfast.jobs.clock import Clock
@@ -27,7 +27,7 @@ from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.executor import Executor
 from holdfast.workers.gate import Gate
 from holdfast.workers.leases import LeaseKeeper
-from holdfast.workers.limits import Limits
+from holdfast.workers.limits import Limits, concurrency_of
 from holdfast.workers.placement import Threaded
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.tickets import RingTicket
@@ -190,7 +190,8 @@ class Worker:
             for task in self._registry
             if (limit := task.spec.hard_timeout_seconds) is not None
         }
-        return ClaimTerms(self.id, _NO_QUEUE, self._around.limits.hard_seconds, limits)
+        terms = ClaimTerms(self.id, _NO_QUEUE, self._around.limits.hard_seconds, limits)
+        return replace(terms, concurrency=concurrency_of(self._registry))
 
     def _suspend(self, error: Exception) -> None:
         del error

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from holdfast.tests.support import repository
 from holdfast.tests.support.servers import PostgresServer, RabbitMQServer, RedisServer
@@ -19,6 +20,10 @@ from holdfast.tests.support.servers import PostgresServer, RabbitMQServer, Redis
 REQUIRE_ALL = os.environ.get("HOLDFAST_REQUIRE_ALL") == "1"
 OPT_IN_MARKERS = ("rabbitmq", "browser", "slow")
 OF_THEIR_OWN_TARGET = ("hunt", "outage")
+
+# An example that is late on a busy machine is no finding: nothing here is judged by its time.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

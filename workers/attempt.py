@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from holdfast.jobs.job import Claim, Settled
 from holdfast.jobs.lease import Lease
+from holdfast.resilience.breaker.ticket import Ticket
+from holdfast.resilience.errand import Errand
 
 
 class Interrupt(StrEnum):
@@ -26,6 +28,10 @@ class RunningAttempt:
         """Start for a claim; `started_at` is monotonic seconds."""
         self.claim = claim
         self.started_at = started_at
+        ticket = Ticket.of(claim.job.ticket)
+        tickets = {} if ticket is None else {ticket.upstream: ticket}
+        self.errand = Errand(tenant=claim.job.tenant or "", tickets=tickets)
+        """What its handler's calls are made with; who uses a ticket takes it out."""
         self.interrupted: Interrupt | None = None
         self.looks_since_cancel = 0
         """How often the lease keeper has found it running after it had cancelled it."""

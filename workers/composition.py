@@ -2,10 +2,10 @@
 
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
+from math import ceil
 from typing import Any, Final
 
 from celery import Celery, signals
@@ -17,17 +17,24 @@ from holdfast.health.database import DatabaseCheck
 from holdfast.health.reporter import Reporter
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.events import Events
-from holdfast.jobs.ids import WorkerId
 from holdfast.ledger import Ledger, connect
 from holdfast.monitoring.flower.composition import prepare_if_invoked, secrets_of
 from holdfast.monitoring.levels import Levels
 from holdfast.monitoring.logs import LogEvents, configure_logging
 from holdfast.monitoring.metrics import Metrics
+from holdfast.resilience.chaos import Injector
+from holdfast.resilience.chaos_text import strategies_of
+from holdfast.resilience.fleet import FLEET
+from holdfast.resilience.release import Turnstile
+from holdfast.resilience.sharing import share
+from holdfast.resilience.turnstile import FleetTurnstile
 from holdfast.settings import Settings
 from holdfast.tasks import agents, ambient, health, results
+from holdfast.tasks.agents.webhook.jobs import OUTBOUND
 from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.modules import load_modules, see_working_directory
+from holdfast.tasks.outbound import AddressRules
 from holdfast.tasks.registry import Registry, registry
 from holdfast.workers.amqp_properties import guard_properties
 from holdfast.workers.census import birth_of_self
@@ -38,6 +45,7 @@ from holdfast.workers.companion.seats import Seats
 from holdfast.workers.config import WorkerConfig
 from holdfast.workers.decompression import bound_decompression
 from holdfast.workers.forwarding import forwarder
+from holdfast.workers.headcount import Headcount
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.isolated.lane import Lane
 from holdfast.workers.kept import said_of
@@ -49,21 +57,14 @@ from holdfast.workers.redis_channel import GuardedChannel
 from holdfast.workers.ring_task import ring_task
 from holdfast.workers.runtime import Runtime
 from holdfast.workers.runtime_vitals import RuntimeVitals
-from holdfast.workers.services.epoch import EpochWatch, QueueWitness, RedisWitness, Witness
-from holdfast.workers.services.fitness import FitnessWatch
-from holdfast.workers.services.leader import Leadership
-from holdfast.workers.services.pruner import Pruner
-from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import ServiceThread
-from holdfast.workers.services.stager import Stager
-from holdfast.workers.services.undertaker import Undertaker
 from holdfast.workers.spool.folder import DiskFolder
 from holdfast.workers.spool.heir import prefix_of
 from holdfast.workers.stop_signals import ask_to_stop
+from holdfast.workers.upkeep import EPOCH_SECONDS, services_of
+from holdfast.workers.upstreams import FleetUpstreams
 from holdfast.workers.vitals import VitalLimits
 
-_SWEEPS_PER_LEASE: Final = 4
-_EPOCH_SECONDS: Final = 5.0
 _LONGEST_ERROR: Final = 500
 _MISSED_BEATS: Final = 3
 _MISSED_LOOKS: Final = 4
@@ -86,12 +87,19 @@ class HoldfastApp(Celery):
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, connected at the first use. Raises SchemaMismatch or LedgerUnavailable."""
-        return connect(self.settings.ledger_config("holdfast-worker"))
+        config = self.settings.ledger_config("holdfast-worker")
+        # Frozen in the middle of a sweep, it keeps the sweep's rows from others no longer than its lease.
+        return connect(replace(config, idle_transaction_seconds=ceil(self.settings.lease_seconds)))
 
     @cached_property
     def handlers_ledger(self) -> Ledger:
         """The same ledger for what handlers do: their waits for locks and connections hold up no claim."""
         return connect(self.settings.ledger_config("holdfast-handlers"))
+
+    @cached_property
+    def turnstile(self) -> Turnstile:
+        """Who lets parked jobs through to their upstreams."""
+        return FleetTurnstile(FLEET)
 
     def set_up_logging(self) -> None:
         """Log as a worker does; for processes that Celery does not start."""
@@ -142,6 +150,7 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
         source=hostname,
     )
     config = _worker_config(settings, slots=slots, hostname=hostname)
+    lane = _lane(settings, events, clock)
     runtime = Runtime(
         config,
         Outfit(
@@ -153,18 +162,22 @@ def _make_runtime(app: HoldfastApp, *, slots: int, hostname: str) -> Runtime:
             clock=clock,
             adopter=adopter,
             intake=_intake(app, adopter),
-            services=lambda runtime: _services(app, runtime, doorbell),
+            services=partial(_services, app, doorbell, _headcount(settings, lane)),
             probes=lambda runtime: _probes(app, runtime),
             leave=leave_for_certain,
             ask_to_stop=ask_to_stop,
             companion=_companion(settings, hostname, ledger.ledger_id),
             beats=_beats(settings),
             handlers=app.handlers_ledger,
-            lane=_lane(settings, events, clock),
+            lane=lane,
             spool=DiskFolder(settings.spool_path) if settings.spool_largest_bytes else None,
+            upstreams=FleetUpstreams(FLEET),
         ),
     )
     _use_client(app, doorbell)
+    for one in (ledger, app.handlers_ledger):
+        one.children.ring = one.concurrency.ring = doorbell.ring
+    _share_upstreams(app)
     guard_properties()
     bound_decompression(settings.message_largest_bytes)
     GuardedChannel.largest_bytes = settings.message_largest_bytes
@@ -186,6 +199,16 @@ def _use_client(app: HoldfastApp, doorbell: Doorbell) -> None:
     app.ambient.enter_context(ambient.use(client))
 
 
+def _share_upstreams(app: HoldfastApp) -> None:
+    # Before the first call: a breaker that others have opened is not to be learned of by calling.
+    FLEET.events = app.events_bus
+    share(app.settings.shared_state(), namespace=app.settings.namespace)
+    FLEET.warm_up()
+    if strategies := strategies_of(app.settings.chaos):
+        FLEET.strike_by(Injector(strategies))
+    OUTBOUND.rules = AddressRules.of(app.settings.webhook_allowed_networks)
+
+
 def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerConfig:
     return WorkerConfig(
         name=hostname,
@@ -202,6 +225,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         soft_timeout_seconds=settings.soft_timeout_seconds,
         hard_timeout_seconds=settings.hard_timeout_seconds,
         result_largest_bytes=settings.result_largest_bytes,
+        arguments_largest_bytes=settings.arguments_largest_bytes,
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
         spool_largest_bytes=settings.spool_largest_bytes,
         memory_limit_mb=settings.worker_memory_limit_mb,
@@ -242,6 +266,31 @@ def _lane(settings: Settings, events: Events, clock: SystemClock) -> Lane | None
     )
 
 
+def _services(
+    app: HoldfastApp, doorbell: Doorbell, headcount: Headcount, runtime: Runtime
+) -> list[ServiceThread]:
+    return services_of(
+        app.settings,
+        runtime,
+        app=app,
+        ledger=app.ledger,
+        doorbell=doorbell,
+        registry=app.registry,
+        turnstile=app.turnstile,
+        on_count=headcount.note,
+    )
+
+
+def _headcount(settings: Settings, lane: Lane | None) -> Headcount:
+    headcount = Headcount(
+        isolated=lambda: 0 if lane is None else lane.in_use, most_isolated=settings.worker_isolated_processes
+    )
+    FLEET.processes = headcount.of_worker
+    if lane is not None:
+        lane.count_callers = headcount.of_isolated
+    return headcount
+
+
 def _intake(app: HoldfastApp, adopter: Adopter) -> Intake:
     name = app.settings.names.intake_queue
 
@@ -254,76 +303,6 @@ def _intake(app: HoldfastApp, adopter: Adopter) -> Intake:
 
     return Intake(
         open_connection, Queue(name, Exchange(""), routing_key=name), adopter, events=app.events_bus
-    )
-
-
-def _services(app: HoldfastApp, runtime: Runtime, doorbell: Doorbell) -> list[ServiceThread]:
-    settings, ledger, events, clock = app.settings, app.ledger, app.events_bus, SystemClock()
-
-    def self_id() -> WorkerId:
-        return runtime.worker_id
-
-    def thread(name: str, services: list[Any], leads: Callable[[], bool]) -> ServiceThread:
-        return ServiceThread(name, services, leads=leads, events=events, clock=clock)
-
-    watch = EpochWatch(
-        app,
-        ledger,
-        _witness(settings, ledger.ledger_id),
-        events=events,
-        on_contact=runtime.on_broker_contact,
-        pause_seconds=_EPOCH_SECONDS,
-    )
-    sweep, batch = settings.sweep_seconds, settings.maintenance_batch
-    lead = Leadership(ledger, "maintenance", self_id, seconds=settings.leader_seconds, clock=clock)
-    led = [
-        Stager(
-            ledger,
-            doorbell.ring,
-            epoch=lambda: watch.current,
-            events=events,
-            pause_seconds=sweep,
-            batch=batch,
-        ),
-        Rescuer(ledger, events=events, pause_seconds=sweep, batch=batch),
-        Expirer(
-            ledger,
-            events=events,
-            no_offer_seconds=settings.no_offer_quarantine_seconds,
-            pause_seconds=settings.lease_seconds / _SWEEPS_PER_LEASE,
-            batch=batch,
-        ),
-        Pruner(
-            ledger,
-            completed_seconds=settings.completed_retention_seconds,
-            quarantined_seconds=settings.quarantined_retention_seconds,
-            pause_seconds=settings.prune_pause_seconds,
-            batch=batch,
-        ),
-    ]
-    undertaker = Undertaker(
-        ledger,
-        runtime.birth,
-        self_id,
-        events=events,
-        pause_seconds=settings.beat_seconds,
-        heir=runtime.heir,
-    )
-    return [
-        thread("holdfast-fitness", [_fitness(runtime)], lambda: True),
-        thread("holdfast-maintenance", led, lead),
-        thread("holdfast-undertaker", [undertaker], lambda: True),
-        thread("holdfast-epoch", [watch], lambda: True),
-    ]
-
-
-def _fitness(runtime: Runtime) -> FitnessWatch:
-    return FitnessWatch(
-        runtime,
-        memory_limit_mb=runtime.config.memory_limit_mb,
-        unsure_limit_seconds=runtime.config.unsure_limit_seconds,
-        events=runtime.events,
-        clock=SystemClock(),
     )
 
 
@@ -352,7 +331,7 @@ def _probes(app: HoldfastApp, runtime: Runtime) -> Probes:
         RuntimeVitals(runtime, reporter.report, clock),
         limits=VitalLimits(
             loop_seconds=settings.loop_stall_limit_seconds,
-            broker_seconds=_MISSED_LOOKS * _EPOCH_SECONDS,
+            broker_seconds=_MISSED_LOOKS * EPOCH_SECONDS,
             ledger_seconds=_MISSED_BEATS * settings.beat_seconds + settings.database_connect_timeout_seconds,
         ),
         host=settings.probe_host,
@@ -364,14 +343,9 @@ def _probes(app: HoldfastApp, runtime: Runtime) -> Probes:
 
 def _metrics(app: HoldfastApp, runtime: Runtime) -> MetricsPage:
     def levels() -> Levels:
-        return Levels(runtime.gate.slots, len(runtime.gate.running), app.ledger.counts())
+        running = len(runtime.gate.running)
+        return Levels(runtime.gate.slots, running, app.ledger.counts(), app.ledger.parked_groups())
 
     metrics = Metrics(levels)
     app.events_bus.add(metrics)
     return metrics.page
-
-
-def _witness(settings: Settings, ledger_id: str) -> Witness:
-    if settings.broker().kind == "rabbitmq":
-        return QueueWitness(settings.names.queue(f"epoch.{ledger_id}."))
-    return RedisWitness(settings.names.redis_key("epoch", ledger_id))

@@ -23,6 +23,7 @@ class WorkerConfig:
     soft_timeout_seconds: float | None
     hard_timeout_seconds: float
     result_largest_bytes: int
+    arguments_largest_bytes: int
     reconnect_longest_seconds: float
     spool_largest_bytes: int
     memory_limit_mb: float = 0.0
@@ -31,4 +32,9 @@ class WorkerConfig:
     @property
     def limits(self) -> Limits:
         """How long attempts may take, and how much they may return."""
-        return Limits(self.soft_timeout_seconds, self.hard_timeout_seconds, self.result_largest_bytes)
+        return Limits(
+            self.soft_timeout_seconds,
+            self.hard_timeout_seconds,
+            self.result_largest_bytes,
+            self.arguments_largest_bytes,
+        )

@@ -19,6 +19,7 @@ from typing import Final
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.gate import Gate
 from holdfast.workers.loop import LoopThread
+from holdfast.workers.threads import NoThread, start
 
 CLEAN_UP_SECONDS: Final = 5.0
 """How long a handler may take to end after it was cancelled."""
@@ -115,7 +116,10 @@ class Drain:
 
     def _be_late(self, handed_back: int) -> None:
         late = threading.Thread(target=partial(self._on_late, handed_back), name="holdfast-late", daemon=True)
-        late.start()
+        try:
+            start(late)
+        except NoThread:
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._be_late, handed_back)
 
     async def _grace(self) -> None:
         ends = [

@@ -5,42 +5,45 @@ in exactly one settlement, one hand-back, or a lost lease.
 """
 
 import asyncio
-import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from holdfast.jobs import outcome
 from holdfast.jobs.clock import Clock, random_fraction
-from holdfast.jobs.errors import LeaseLost, LedgerError, UnknownTask
+from holdfast.jobs.errors import AttemptTimeout, LeaseLost, LedgerError, UnknownTask
 from holdfast.jobs.events import (
     Events,
     HandlerAbandoned,
     JobClaimed,
     JobHandedBack,
+    JobParked,
     ServiceFailed,
 )
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Settled, Settlement
 from holdfast.jobs.lease import Lease
-from holdfast.jobs.outcome import Completed, Outcome, Quarantine
+from holdfast.jobs.outcome import Completed, Outcome, Park, Quarantine
 from holdfast.jobs.signals import Signal
-from holdfast.jobs.state import QuarantineReason
-from holdfast.resilience.decision import decide
-from holdfast.tasks.context import ContextPort, TaskContext
+from holdfast.jobs.state import JobState, QuarantineReason
+from holdfast.resilience.decision import decide, wait_out
+from holdfast.tasks.context import ContextPort
 from holdfast.tasks.registry import Registry
 from holdfast.tasks.spec import TaskSpec
 from holdfast.workers.attempt import Interrupt, RunningAttempt
+from holdfast.workers.errands import Errands
 from holdfast.workers.fitness import MOST_BELIEVED, MOST_GIVEN_BACK, is_want
-from holdfast.workers.limits import DEFAULT_LIMITS, Limits
-from holdfast.workers.marks import Marks, NoMarks
+from holdfast.workers.handlers import Abandoned, HandlerExit, Handlers
+from holdfast.workers.limits import DEFAULT_LIMITS, Limits, seconds_to_deadline
+from holdfast.workers.marks import Marks
 from holdfast.workers.threads import DaemonThreads
+from holdfast.workers.upstreams import NO_UPSTREAMS, Upstreams
 from holdfast.workers.verdicts import (
     HandedBack,
     Lost,
     Verdict,
     as_written,
+    at_deadline,
     lease_was_lost,
     settled_event,
     timed_out,
@@ -84,22 +87,22 @@ class Isolation(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Aids:
+    """What a worker may have beside its threads and its ledger, and can do without."""
+
+    marks: Marks | None = None
+    """None: nobody reads who ran when the process died."""
+    isolation: Isolation | None = None
+    """None: isolated tasks run in the worker itself."""
+    upstreams: Upstreams = NO_UPSTREAMS
+
+
+NO_AIDS: Final = Aids()
+
+
 class Stopped(Exception):
     """The attempt's process was killed by this worker, because of this attempt."""
-
-
-class _HandlerExit(Exception):
-    """The handler called sys.exit() or raised KeyboardInterrupt, which would end the event loop."""
-
-
-class _Abandoned(Exception):
-    """The handler did not end at its hard limit."""
-
-    def __init__(self, spec: TaskSpec, ending: "asyncio.Future[object]") -> None:
-        """Carry what is needed when it ends after all."""
-        super().__init__()
-        self.spec = spec
-        self.ending = ending
 
 
 class Executor:
@@ -118,8 +121,7 @@ class Executor:
         on_abandoned: Callable[[RunningAttempt, Coroutine[Any, Any, None]], object],
         on_want: Callable[[], object] = bool,
         limits: Limits = DEFAULT_LIMITS,
-        marks: Marks | None = None,
-        isolation: Isolation | None = None,
+        aids: Aids = NO_AIDS,
     ) -> None:
         """Run with these collaborators.
 
@@ -129,23 +131,22 @@ class Executor:
         """
         self._registry = registry
         self._writer = writer
-        self._threads = threads
-        self._port = port
+        self._handlers = Handlers(threads=threads, port=port, clock=clock, limits=limits, marks=aids.marks)
+        self._errands = Errands(aids.upstreams, threads=threads, events=events, clock=clock, limits=limits)
         self._events = events
         self._clock = clock
         self._watcher = watcher
         self._on_abandoned = on_abandoned
         self._on_want = on_want
         self._limits = limits
-        self._marks = marks or NoMarks()
-        self._isolation = isolation
+        self._isolation = aids.isolation
 
     async def run(self, attempt: RunningAttempt) -> None:
         """Carry one claimed attempt to its end."""
         self._announce_start(attempt)
         try:
             verdict = await self._judge(attempt)
-        except _Abandoned as abandoned:
+        except Abandoned as abandoned:
             self._abandon(attempt, abandoned)
             return
         await self._end(attempt, verdict)
@@ -159,12 +160,12 @@ class Executor:
         """
         spec = self._spec(attempt)
         error = timed_out(attempt, self._limits.hard(attempt.claim.job, spec), None)
-        verdict = self._decide(attempt, spec, error)
+        verdict = self._decide_stopped(attempt, spec, error)
         if isinstance(verdict, outcome.Retry):
             verdict = replace(verdict, delay_seconds=max(verdict.delay_seconds, _LEAVING_SECONDS))
         await self._end(attempt, verdict)
 
-    def _abandon(self, attempt: RunningAttempt, abandoned: "_Abandoned") -> None:
+    def _abandon(self, attempt: RunningAttempt, abandoned: Abandoned) -> None:
         job = attempt.claim.job
         attempt.is_abandoned = True
         limit = self._limits.hard(job, abandoned.spec)
@@ -173,7 +174,7 @@ class Executor:
         )
         self._on_abandoned(attempt, self._end_late(attempt, abandoned))
 
-    async def _end_late(self, attempt: RunningAttempt, abandoned: "_Abandoned") -> None:
+    async def _end_late(self, attempt: RunningAttempt, abandoned: Abandoned) -> None:
         # The lease is still ours: what came late is a result like any other, and an error is the timeout.
         await asyncio.wait({abandoned.ending})
         if attempt.is_settling:
@@ -188,6 +189,7 @@ class Executor:
 
     async def _end(self, attempt: RunningAttempt, verdict: Verdict) -> None:
         attempt.is_settling = True
+        await self._errands.give_back(attempt)
         try:
             settled = await self._write(attempt, verdict)
         except Exception as error:  # noqa: BLE001 -- an outcome that cannot be written would be due again for ever
@@ -209,9 +211,8 @@ class Executor:
             spec = self._spec(attempt)
         except UnknownTask as error:
             return Quarantine(QuarantineReason.UNKNOWN_TASK, Failure.of(error))
-        if job.attempt > spec.retry.max_attempts:
-            # Attempts that were taken back past their end are spent, and no decision counted them.
-            return Quarantine(QuarantineReason.ATTEMPTS_EXHAUSTED, job.failure)
+        if (not_now := self._before_it_starts(attempt, spec)) is not None:
+            return not_now
         if self._isolation is not None and (spec.isolated or job.cohort is not None):
             return await self._run_apart(self._isolation, attempt, spec)
         try:
@@ -221,14 +222,22 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too
             return Quarantine(QuarantineReason.INVALID_PAYLOAD, Failure.of(error))
         try:
-            value = await self._run_handler(attempt, spec, arguments)
-        except _Abandoned:
+            value = await self._handlers.run(attempt, spec, arguments, self._errands.begin(attempt, spec))
+        except Abandoned:
             raise
         except BaseException as error:  # noqa: BLE001 -- the one place where every end of a handler is judged
             return self._judge_error(attempt, spec, error)
         if attempt.interrupted is Interrupt.LEASE_LOST:
             return Lost()
         return _judge_value(spec, value, self._limits.result_largest_bytes)
+
+    def _before_it_starts(self, attempt: RunningAttempt, spec: TaskSpec) -> Outcome | None:
+        job = attempt.claim.job
+        if job.attempt > spec.retry.max_attempts:
+            # Attempts that were taken back past their end are spent, and no decision counted them.
+            return Quarantine(QuarantineReason.ATTEMPTS_EXHAUSTED, job.failure)
+        refused = self._errands.refusal(attempt, spec)
+        return None if refused is None else wait_out(job, refused, spec.retry, jitter=random_fraction())
 
     async def _run_apart(self, isolation: Isolation, attempt: RunningAttempt, spec: TaskSpec) -> Verdict:
         hard = self._limits.hard(attempt.claim.job, spec)
@@ -243,84 +252,16 @@ class Executor:
                 case Interrupt.DRAIN:
                     return HandedBack()
                 case _:
-                    return self._decide(attempt, spec, timed_out(attempt, hard, None))
+                    return self._decide_stopped(attempt, spec, timed_out(attempt, hard, None))
 
     def _spec(self, attempt: RunningAttempt) -> TaskSpec:
         return self._registry.require(attempt.claim.job.task).spec
-
-    async def _run_handler(
-        self, attempt: RunningAttempt, spec: TaskSpec, arguments: dict[str, Any]
-    ) -> object:
-        hard = self._limits.hard(attempt.claim.job, spec)
-        context = TaskContext.of(
-            attempt.claim,
-            spec,
-            self._port,
-            clock=self._clock,
-            hard_timeout_seconds=hard,
-            result_largest_bytes=self._limits.result_largest_bytes,
-        )
-        call = (
-            partial(spec.handler, context, **arguments)
-            if spec.takes_context
-            else partial(spec.handler, **arguments)
-        )
-        ending = self._on_loop(attempt, call) if spec.is_async else self._on_thread(attempt, call)
-        soft = self._limits.soft(attempt.claim.job, spec)
-        if soft is not None and soft < hard:
-            await asyncio.wait({ending}, timeout=soft)
-            if not ending.done():
-                attempt.interrupt(Interrupt.SOFT_TIMEOUT)
-            hard -= soft
-        await asyncio.wait({ending}, timeout=hard)
-        if not ending.done():
-            await self._cut_off(attempt, spec, ending)
-        return ending.result()
-
-    async def _cut_off(
-        self, attempt: RunningAttempt, spec: TaskSpec, ending: "asyncio.Future[object]"
-    ) -> None:
-        # The hard limit: one last cancel for a coroutine that had no soft limit, then it is abandoned.
-        attempt.interrupt(Interrupt.SOFT_TIMEOUT)
-        await asyncio.wait({ending}, timeout=1.0)
-        if not ending.done():
-            raise _Abandoned(spec, ending)
-
-    def _on_loop(
-        self, attempt: RunningAttempt, call: Callable[[], Awaitable[object]]
-    ) -> "asyncio.Future[object]":
-        async def body() -> object:
-            try:
-                return await call()
-            except (SystemExit, KeyboardInterrupt) as error:
-                raise _HandlerExit(repr(error)) from error
-
-        marked = self._marks.on_loop(attempt.lease.token, body())
-        inner = asyncio.get_running_loop().create_task(marked, name=attempt.lease.job_id)
-        attempt.watch(inner.cancel)
-        return inner
-
-    def _on_thread(self, attempt: RunningAttempt, call: Callable[[], object]) -> "asyncio.Future[object]":
-        def body() -> object:
-            try:
-                return context.run(call)
-            except (SystemExit, KeyboardInterrupt) as error:
-                raise _HandlerExit(repr(error)) from error
-            except StopIteration as error:
-                # A coroutine does the same by itself; before 3.11.7 asyncio's future refuses it, never ends.
-                raise RuntimeError("the handler raised StopIteration") from error
-
-        context = contextvars.copy_context()
-        inner = self._threads.submit(self._marks.on_thread(attempt.lease.token, body))
-        # Ends only a call that has not begun: a running thread cannot be cancelled, it is fenced out.
-        attempt.watch(inner.cancel)
-        return asyncio.wrap_future(inner)
 
     def _judge_error(self, attempt: RunningAttempt, spec: TaskSpec, error: BaseException) -> Verdict:
         why = attempt.interrupted
         if why is Interrupt.LEASE_LOST or isinstance(error, LeaseLost):
             return Lost()
-        if isinstance(error, _HandlerExit) and error.__cause__ is not None:
+        if isinstance(error, HandlerExit) and error.__cause__ is not None:
             error = error.__cause__
         if why is None and is_want(error) and (starved := self._starved(attempt)) is not None:
             return starved
@@ -332,14 +273,23 @@ class Executor:
             if why is Interrupt.DRAIN:
                 return HandedBack()
             limit = self._limits.soft(attempt.claim.job, spec) or self._limits.hard(attempt.claim.job, spec)
-            error = timed_out(attempt, limit, error)
+            return self._decide_stopped(attempt, spec, timed_out(attempt, limit, error))
         try:
             return self._decide(attempt, spec, error)
         except Exception as fault:  # noqa: BLE001 -- its own text may be what fails
             failure = Failure(type=type(error).__qualname__, message=f"cannot be described: {fault!r}")
             return Quarantine(QuarantineReason.PERMANENT, failure)
 
+    def _decide_stopped(self, attempt: RunningAttempt, spec: TaskSpec, error: AttemptTimeout) -> Outcome:
+        """Judge an attempt that was stopped at a limit: the deadline's is the end of the whole job."""
+        left = seconds_to_deadline(attempt.claim.job)
+        if left is not None and self._clock.monotonic() - attempt.started_at >= left:
+            return Quarantine(QuarantineReason.DEADLINE, Failure.of(at_deadline(attempt, error.__cause__)))
+        return self._decide(attempt, spec, error)
+
     def _decide(self, attempt: RunningAttempt, spec: TaskSpec, error: BaseException) -> Outcome:
+        if not isinstance(error, spec.retry.give_up_on):
+            error = self._errands.outage(attempt, error) or error
         return decide(attempt.claim.job, error, spec.retry, now=self._clock.now(), jitter=random_fraction())
 
     def _starved(self, attempt: RunningAttempt) -> HandedBack | None:
@@ -390,6 +340,8 @@ class Executor:
             self._events.emit(JobHandedBack(job_id=job.id, task=job.task, queue=job.queue, why=why))
         else:
             self._events.emit(settled_event(attempt, result, settled, seconds))
+            if isinstance(result, Park) and settled.state is JobState.PARKED:
+                self._events.emit(JobParked(job.id, job.task, job.queue, waiting_for=result.waiting_for))
         self._watcher.ended(attempt, result, settled, seconds)
 
 

@@ -181,6 +181,8 @@ class Intake:
                         connection.drain_events(timeout=_DRAIN_SECONDS)
                     except TimeoutError:
                         connection.heartbeat_check()
+                        # It is well, and has nothing for us: the next outage is a new one, to be told.
+                        self._pause = _FIRST_PAUSE
 
     def _take(self, message: Any) -> None:
         self._settle(message, partial(self._adopter.take, self._queue.name, message))

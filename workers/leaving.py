@@ -4,6 +4,8 @@ import os
 import threading
 from typing import Final
 
+from holdfast.workers.threads import NoThread, start
+
 LAST_SECONDS: Final = 5.0
 """How long the process may take to end when all is written."""
 
@@ -16,4 +18,8 @@ def leave_for_certain(exit_code: int) -> None:
     """
     timer = threading.Timer(LAST_SECONDS, os._exit, args=(exit_code,))
     timer.daemon = True
-    timer.start()
+    try:
+        start(timer)
+    except NoThread:
+        # Who cannot even wait goes at once.
+        os._exit(exit_code)

@@ -12,11 +12,13 @@ from holdfast.ledger import Ledger
 from holdfast.tasks.doorbell import Doorbell
 from holdfast.tasks.registry import Registry
 from holdfast.workers.companion.beat import Companion
+from holdfast.workers.executor import Aids
 from holdfast.workers.intake import Adopter, Intake
 from holdfast.workers.isolated.lane import Lane
 from holdfast.workers.probes import Probes
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.spool.folder import Folder
+from holdfast.workers.upstreams import NO_UPSTREAMS, Upstreams
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,14 @@ class Outfit:
     """None: jobs that run in isolated processes are left to other workers."""
     spool: Folder | None = None
     """None: outcomes that wait for the ledger die with the process."""
+    upstreams: Upstreams = NO_UPSTREAMS
+    """Which upstreams take calls; where nobody knows, a handler finds out by its first call."""
+
+    @property
+    def aids(self) -> Aids:
+        """What its executor may have and can do without."""
+        seats = self.companion.seats if self.companion is not None else None
+        return Aids(seats, self.lane, self.upstreams)
 
 
 class RingConsumer(Protocol):

@@ -1,17 +1,26 @@
 """What a handler's context needs of the worker around it."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Protocol, TypeVar
+from threading import Event
+from time import monotonic
+from typing import Final, Protocol, TypeVar
 
 from holdfast.jobs.errors import LeaseLost, LedgerUnavailable
 from holdfast.jobs.job import Progress, Settled, Settlement
 from holdfast.jobs.lease import Lease
 from holdfast.ledger import Ledger
+from holdfast.ledger.children import Children
 from holdfast.tasks.outbox import AsyncSession, Connection, Session
+from holdfast.tasks.waiting import pauses
 from holdfast.workers.attempt import RunningAttempt
+from holdfast.workers.threads import DaemonThreads
 
 T = TypeVar("T")
+_THREADS: Final = 4
+_LONGEST_OUTAGE_SECONDS: Final = 600.0
+"""A thread waits no longer for the ledger: nobody can tell it that its lease is lost."""
 
 
 class Calls(Protocol):
@@ -33,6 +42,28 @@ class WorkerPort:
         self._ledger = ledger
         self._writer = writer
         self._find = find
+        self._threads = DaemonThreads(_THREADS, name="holdfast-children")
+
+    async def on_children(self, verb: Callable[[Children], T]) -> T:
+        """Run verbs about children on a thread: a plan may take seconds. Waits through an outage (B7)."""
+        waits = pauses()
+        while True:
+            try:
+                return await asyncio.wrap_future(self._threads.submit(lambda: verb(self._ledger.children)))
+            except LedgerUnavailable:
+                # Who loses its lease meanwhile is cancelled here.
+                await asyncio.sleep(next(waits))
+
+    def on_children_sync(self, verb: Callable[[Children], T]) -> T:
+        """Do the same for a handler on a thread, for ten minutes at most."""
+        ends_at, waits = monotonic() + _LONGEST_OUTAGE_SECONDS, pauses()
+        while True:
+            try:
+                return verb(self._ledger.children)
+            except LedgerUnavailable:
+                if monotonic() >= ends_at:
+                    raise
+                Event().wait(next(waits))
 
     async def progress(self, lease: Lease, progress: Progress) -> None:
         """Write a report of progress, together with whatever else is waiting. Raises LeaseLost.

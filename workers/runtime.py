@@ -22,7 +22,6 @@ from holdfast.workers.fitness import UNFIT
 from holdfast.workers.gate import Gate
 from holdfast.workers.hub import HubLink
 from holdfast.workers.leases import LeaseKeeper
-from holdfast.workers.limits import hard_limits_of
 from holdfast.workers.loop import LoopThread
 from holdfast.workers.outfit import Outfit, RingConsumer
 from holdfast.workers.placement import isolated_of, threaded_of
@@ -33,6 +32,7 @@ from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.spool.heir import Heir, name_of, prefix_of
 from holdfast.workers.spool.outcomes import OutcomeSpool
 from holdfast.workers.strays import Strays
+from holdfast.workers.terms import terms_of
 from holdfast.workers.threads import DaemonThreads
 from holdfast.workers.writer import ClaimTerms, LedgerWriter
 
@@ -215,13 +215,11 @@ class Runtime:
             on_abandoned=self._on_abandoned,
             on_want=self.gate.holds.starve,
             limits=config.limits,
-            marks=outfit.companion.seats if outfit.companion is not None else None,
-            isolation=outfit.lane,
+            aids=outfit.aids,
         )
 
     def _terms(self) -> ClaimTerms:
-        limits = hard_limits_of(self._outfit.registry)
-        return ClaimTerms(self.worker_id, self.config.queues, self.config.hard_timeout_seconds, limits)
+        return terms_of(self.worker_id, self.config, self._outfit.registry)
 
     def _new_registration(self) -> Registration:
         return Registration(

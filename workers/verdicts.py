@@ -62,6 +62,13 @@ def timed_out(attempt: RunningAttempt, limit_seconds: float, error: BaseExceptio
     return timeout
 
 
+def at_deadline(attempt: RunningAttempt, error: BaseException | None) -> AttemptTimeout:
+    """Make the error of an attempt that was stopped at the deadline of its job."""
+    timeout = AttemptTimeout(job_id=attempt.lease.job_id, detail="stopped at the job's deadline")
+    timeout.__cause__ = error
+    return timeout
+
+
 def settled_event(attempt: RunningAttempt, result: Outcome, settled: Settled, seconds: float) -> JobSettled:
     """Make the event of an attempt's end."""
     job = attempt.claim.job

@@ -9,10 +9,11 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+from holdfast.jobs.concurrency import ConcurrencyLimit
 from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Settled, Settlement, Without
@@ -40,6 +41,8 @@ class ClaimTerms:
     without: Without = NO_EXCEPTION
     apart: Apart | None = None
     """Claim jobs that run in isolated processes, and no others."""
+    concurrency: Mapping[str, ConcurrencyLimit] = field(default_factory=dict[str, ConcurrencyLimit])
+    """How many jobs of a task may run at once, for those that have a limit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +81,7 @@ class LedgerWriter:
         self._spool: list[_Wish] = []
         self._in_flight: list[_Wish] = []
         self._wake = threading.Condition()
+        self._disk_turn = threading.Lock()
         self._stopping = False
         self._gives_up = False
         self._pause = 0.0
@@ -182,6 +186,7 @@ class LedgerWriter:
             hard_limits=terms.hard_limits,
             without=terms.without,
             apart=terms.apart,
+            concurrency=terms.concurrency,
         )
 
     def _settle(self, wishes: list[_Wish]) -> None:
@@ -211,18 +216,26 @@ class LedgerWriter:
 
     # The disk.
 
+    # Two threads write there, and one clears: what waits is looked at in the same turn as it is written or
+    # cleared. Otherwise an outcome that is settled during its own write would stay on the disk.
+
     def _keep(self, wishes: Sequence[_Wish]) -> None:
+        with self._disk_turn:
+            self._put_on_disk(wishes)
+
+    def _put_on_disk(self, wishes: Sequence[_Wish]) -> None:
         new = [wish for wish in wishes if not wish.is_on_disk]
         if self._disk is not None and new and self._disk.keep([wish.value for wish in new]):
             for wish in new:
                 wish.is_on_disk = True
 
     def _clear_disk(self) -> None:
-        with self._wake:
-            self._in_flight = []
-            is_settled = not self._spool and not any(wish.is_on_disk for wish in self._wishes)
-        if self._disk is not None and is_settled:
-            self._disk.clear()
+        with self._disk_turn:
+            with self._wake:
+                self._in_flight = []
+                is_settled = not self._spool and not any(wish.is_on_disk for wish in self._wishes)
+            if self._disk is not None and is_settled:
+                self._disk.clear()
 
     def _not_on_disk(self) -> list[_Wish]:
         with self._wake:
@@ -232,8 +245,9 @@ class LedgerWriter:
     def _watch_slow(self) -> None:
         before: list[_Wish] = []
         while not self._ended.wait(_SLOW_SECONDS):
-            now = self._not_on_disk()
-            self._keep([wish for wish in now if wish in before])
+            with self._disk_turn:
+                now = self._not_on_disk()
+                self._put_on_disk([wish for wish in now if wish in before])
             before = now
 
     # What is not kept.

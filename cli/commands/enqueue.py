@@ -14,7 +14,7 @@ from holdfast.settings import load
 from holdfast.tasks import Handle, Options
 
 
-def enqueue(
+def enqueue(  # noqa: PLR0913 -- one keyword for each option of a job
     task: Annotated[str, typer.Argument(help="The task's name; `holdfast tasks` lists them.")],
     arguments: Annotated[
         str | None, typer.Argument(metavar="[JSON]", help="The arguments as a JSON object.")
@@ -37,13 +37,22 @@ def enqueue(
     queue: Annotated[str | None, typer.Option(help="Another queue than the task's own.")] = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 is first, 9 is last.")] = None,
     tenant: Annotated[str | None, typer.Option(help="On whose behalf.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="A word to find the job by; may be repeated.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Enqueue a job. Exit code 0: enqueued (with --wait: completed), 1: it failed, 2: error."""
     settings = load()
     load_tasks(settings)
     options = Options(
-        key=key, delay_seconds=delay, deadline_seconds=deadline, queue=queue, priority=priority, tenant=tenant
+        key=key,
+        delay_seconds=delay,
+        deadline_seconds=deadline,
+        queue=queue,
+        priority=priority,
+        tenant=tenant,
+        tags=tag or (),
     )
     # Enqueue needs only the ledger; who waits needs a platform that runs.
     with connected(settings, must_run=wait) as connection:
@@ -56,6 +65,20 @@ def enqueue(
         if wait:
             raise typer.Exit(wait_and_tell(handle, timeout, as_json=as_json))
     if as_json:
-        print_json({"job_id": handle.id, "created": handle.created, "waits": waits})
+        print_json(
+            {"job_id": handle.id, "created": handle.created, "conflict": handle.conflict, "waits": waits}
+        )
     else:
-        say(out(), f"{handle.id}{'' if handle.created else ' (known by its key; nothing new was enqueued)'}")
+        say(out(), f"{handle.id}{_remark(handle)}")
+
+
+def _remark(handle: Handle[object]) -> str:
+    if handle.conflict is None:
+        return "" if handle.created else " (known by its key; nothing new was enqueued)"
+    told = {
+        "replaced": "it has these arguments now; nothing new was enqueued",
+        "moved": "it has these arguments now, and waits anew; nothing new was enqueued",
+        "superseded": "the job that held its unique key was cancelled",
+        "waits": "it begins when the job that holds its unique key has ended",
+    }
+    return f" ({told.get(handle.conflict, 'it holds the unique key; nothing new was enqueued')})"

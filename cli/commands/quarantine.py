@@ -1,4 +1,4 @@
-"""`holdfast quarantine`: what was put aside, and the ways back."""
+"""`holdfast quarantine`: what was put aside, and the way back for messages; jobs have `holdfast jobs`."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -10,7 +10,6 @@ from holdfast.cli.connection import opened_ledger
 from holdfast.cli.quarantine_page import job_json, message_json, show_jobs, show_message, show_messages
 from holdfast.cli.terminal import out, print_json, say, say_error
 from holdfast.jobs.errors import MessageNotReplayable
-from holdfast.jobs.ids import JobId
 from holdfast.jobs.state import QuarantineReason
 from holdfast.ledger.reading import DEFAULT_LIST
 from holdfast.ledger.records import MessageFilter
@@ -22,7 +21,7 @@ DONE, NOT_DONE = 0, 1
 _HIGHEST_ID: Final = 2**63 - 1
 
 quarantine = typer.Typer(
-    no_args_is_help=True, help="List, show, replay and drop what was put aside; requeue quarantined jobs."
+    no_args_is_help=True, help="List what was put aside; show, replay and drop messages."
 )
 
 MessageId = Annotated[int, typer.Argument(metavar="ID", min=1, max=_HIGHEST_ID)]
@@ -78,7 +77,7 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show one message. A quarantined job is shown by `holdfast job`."""
+    """Show one message. A quarantined job is shown by `holdfast jobs show`."""
     with opened_ledger(load()) as ledger:
         message = ledger.quarantine.one(message_id)
     if as_json:
@@ -152,15 +151,6 @@ def drop(
         _tell(as_json, {"dropped": 0, "found": counted.count}, f"{counted.count} found; --yes drops them.")
         raise typer.Exit(NOT_DONE)
     _tell(as_json, {"dropped": dropped}, f"{dropped} dropped.")
-
-
-@quarantine.command()
-def requeue(job_id: Annotated[str, typer.Argument(metavar="JOB_ID")], *, as_json: AsJson = False) -> None:
-    """Give a quarantined job its next generation: a new budget of attempts, and no deadline."""
-    with opened_ledger(load()) as ledger:
-        job = ledger.requeue(JobId(job_id))
-    text = f"{job.id} is {job.state}, generation {job.generation}; a worker takes it within seconds."
-    _tell(as_json, {"job_id": job.id, "state": str(job.state), "generation": job.generation}, text)
 
 
 def _which(

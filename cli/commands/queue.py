@@ -8,6 +8,7 @@ import typer
 from holdfast.cli.connection import opened_ledger
 from holdfast.cli.queue_list import collect, show
 from holdfast.cli.terminal import err, out, print_json, say
+from holdfast.jobs.backlog import limits_of
 from holdfast.jobs.queues import QUEUE_RULE, is_queue
 from holdfast.ledger import Ledger
 from holdfast.settings import load
@@ -23,8 +24,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 @queue.command("list")
 def list_(*, as_json: AsJson = False) -> None:
     """List the queues that hold jobs, that live workers read, or that are paused."""
-    with opened_ledger(load()) as ledger:
-        found = collect(ledger.counts(), ledger.workers(), ledger.paused_queues())
+    settings = load()
+    limits = limits_of(settings.backlog_limits)
+    with opened_ledger(settings) as ledger:
+        found = collect(ledger.counts(), ledger.workers(), ledger.paused_queues(), limits)
     if as_json:
         print_json([one.as_json() for one in found])
     else:

@@ -1,7 +1,7 @@
 """The ledger: can it be reached, does it fit this version, and is its clock right."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from holdfast.cli.doctor.verdict import Verdict, failure, fine, note, warning
 from holdfast.jobs.clock import Clock, SystemClock
 from holdfast.jobs.errors import LedgerError, LedgerUnavailable, SchemaMismatch
 from holdfast.ledger.clock import read_clock
+from holdfast.ledger.records import LimitBook
 from holdfast.settings import Settings
 from holdfast.settings.urls import is_loopback
 
@@ -52,6 +53,7 @@ def look_at_database(settings: Settings, *, clock: Clock | None = None) -> Itera
             f"revision {opened.revision()}, connected in {1000 * (time.monotonic() - started):.0f} ms, "
             f"read {ping.read_ms:.1f} ms, write {ping.write_ms:.1f} ms",
         )
+        yield from _limits(opened.concurrency.books())
     except LedgerError as error:
         yield failure(subject, f"cannot be written to: {error.detail}", _knock(settings))
         return
@@ -59,6 +61,30 @@ def look_at_database(settings: Settings, *, clock: Clock | None = None) -> Itera
         opened.close()
     if not config.url.startswith("sqlite"):
         yield from _clock(settings, clock or SystemClock())
+
+
+def _limits(books: Sequence[LimitBook]) -> Iterator[Verdict]:
+    """Compare the places that limits give with the jobs that hold them."""
+    if not books:
+        return
+    subject = "limits"
+    over = [book for book in books if book.running > book.most]
+    left = [book for book in books if book.left]
+    if over:
+        first = over[0]
+        yield failure(
+            subject,
+            f"{first.running} jobs run under {first.key}, and {first.most} may: workers of another version?",
+            "holdfast tasks",
+        )
+    elif left:
+        first = left[0]
+        yield warning(
+            subject, f"{first.left} places of {first.key} are held by workers that are gone", "holdfast jobs"
+        )
+    else:
+        held = sum(book.running for book in books)
+        yield fine(subject, f"{held} places of {len(books)} are held, each by a job of a living worker")
 
 
 def _clock(settings: Settings, clock: Clock) -> Iterator[Verdict]:

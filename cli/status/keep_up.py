@@ -88,7 +88,7 @@ def _look_after(
 
 def _look(platform: Platform, ledger: Ledger) -> tuple[Vitals | None, int]:
     try:
-        now = vitals(ledger.counts(), ledger.workers(), ledger.paused_queues())
+        now = vitals(ledger.counts(), ledger.workers(), ledger.paused_queues(), ledger.parked_groups())
         return now, platform.workers_ready(ledger)
     except LedgerError:
         return None, 0

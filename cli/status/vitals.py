@@ -1,18 +1,22 @@
 """How the platform is, read from the ledger, and the one line that says it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from rich.text import Text
 
 from holdfast.cli.supervisor.supervisor import ChildStatus
 from holdfast.jobs.job import WorkerRow
+from holdfast.jobs.outcome import UPSTREAM
 from holdfast.jobs.state import JobState
-from holdfast.ledger.records import PausedQueue, QueueCount
+from holdfast.ledger.records import ParkedGroup, PausedQueue, QueueCount
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+_MOST_NAMES: Final = 3
+"""Of upstreams, in a line that holds more than them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,24 @@ class Vitals:
     slots: int = 0
     paused: tuple[str, ...] = ()
     """The paused queues."""
+    parked: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many wait for which upstream; they are among the later ones."""
 
 
 def vitals(
-    counts: Sequence[QueueCount], workers: Sequence[WorkerRow], pauses: Sequence[PausedQueue] = ()
+    counts: Sequence[QueueCount],
+    workers: Sequence[WorkerRow],
+    pauses: Sequence[PausedQueue] = (),
+    groups: Sequence[ParkedGroup] = (),
 ) -> Vitals:
     """Sum up what the ledger says."""
 
     def number(*states: JobState) -> int:
         return sum(each.count for each in counts if each.state in states)
 
+    parked: Counter[str] = Counter()
+    for group in groups:
+        parked[group.waiting_for.removeprefix(UPSTREAM)] += group.waiting
     waits = [each.oldest_seconds for each in counts if each.state is JobState.AVAILABLE]
     return Vitals(
         available=number(JobState.AVAILABLE),
@@ -50,6 +62,7 @@ def vitals(
         oldest_seconds=max(waits, default=0.0),
         slots=sum(worker.slots for worker in workers),
         paused=tuple(pause.queue for pause in pauses),
+        parked=parked,
     )
 
 
@@ -78,6 +91,10 @@ def status_line(now: Vitals | None, children: Sequence[ChildStatus], ready: int)
         line.append(f" (oldest {duration(now.oldest_seconds)})")
     if now.later:
         line.append(f"  later {now.later:,}")
+    if now.parked:
+        names = sorted(now.parked, key=lambda name: (-now.parked[name], name))
+        told = [f"{name} {now.parked[name]:,}" for name in names[:_MOST_NAMES]]
+        line.append(f"  parked {', '.join(told)}{', ...' if names[_MOST_NAMES:] else ''}", "yellow")
     line.append(f"  done {now.completed:,}")
     if now.paused:
         line.append(f"  paused {', '.join(now.paused)}", "yellow")

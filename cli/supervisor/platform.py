@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from holdfast.cli.errors import ChildFailed, Interrupted
+from holdfast.cli.errors import Interrupted, PartFailed
 from holdfast.cli.supervisor.lock import PlatformLock, prepare, unusable
 from holdfast.cli.supervisor.notices import Failing, Listener, Notice
 from holdfast.cli.supervisor.plan import (
@@ -67,14 +67,14 @@ class Platform:
         return ledger
 
     def wait_for_worker(self, ledger: Ledger) -> None:
-        """Wait until a worker reports for duty. Raises ChildFailed with its last words, or Interrupted."""
+        """Wait until a worker reports for duty. Raises PartFailed with its last words, or Interrupted."""
         ends_at = time.monotonic() + READY_SECONDS
         while not self.workers_ready(ledger):
             failing = next((found for name, found in self._last_failing.items() if name != REDIS), None)
             if failing is not None:
                 raise failed(failing)
             if time.monotonic() > ends_at:
-                raise ChildFailed(
+                raise PartFailed(
                     detail=f"no worker reported for duty within {READY_SECONDS:g} s",
                     hint=f"Its log is in {self.log_dir}.",
                 )
@@ -128,7 +128,7 @@ class Platform:
         self._supervisor.start(server.spec())
         try:
             server.wait_until_ready(lambda: REDIS in self._last_failing, self._signals.wait)
-        except ChildFailed:
+        except PartFailed:
             if (failing := self._last_failing.get(REDIS)) is not None:
                 raise failed(failing) from None
             raise
@@ -142,9 +142,9 @@ class Platform:
         self._listener(notice)
 
 
-def failed(failing: Failing) -> ChildFailed:
+def failed(failing: Failing) -> PartFailed:
     """Turn a failing child's last words into an error."""
-    return ChildFailed(detail=last_words(failing), hint=f"Its whole log is {failing.log_path}.")
+    return PartFailed(detail=last_words(failing), hint=f"Its whole log is {failing.log_path}.")
 
 
 def last_words(failing: Failing) -> str:

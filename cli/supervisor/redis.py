@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from holdfast.cli.doctor.machine import redis_binary
-from holdfast.cli.errors import ChildFailed, Interrupted, RedisServerMissing
+from holdfast.cli.errors import Interrupted, PartFailed, RedisServerMissing
 from holdfast.cli.supervisor.child import ChildSpec
 from holdfast.cli.supervisor.lock import unusable
 
@@ -70,12 +70,12 @@ class EmbeddedRedis:
         )
 
     def wait_until_ready(self, is_failing: Callable[[], bool], pause: Callable[[float], bool]) -> None:
-        """Wait for its answer, and learn what it is. Raises ChildFailed; Interrupted when `pause` says so."""
+        """Wait for its answer, and learn what it is. Raises PartFailed; Interrupted when `pause` says so."""
         ends_at = time.monotonic() + START_SECONDS
         with self._client() as client:
             while not self._answers(client):
                 if is_failing() or time.monotonic() > ends_at:
-                    raise ChildFailed(
+                    raise PartFailed(
                         detail=f"{self._program} does not answer", hint=f"Its log is {self._log_path}."
                     )
                 if pause(0.02):

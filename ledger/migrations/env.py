@@ -3,7 +3,7 @@
 from alembic import context
 
 from holdfast.ledger.revision import VERSION_TABLE
-from holdfast.ledger.schema import metadata
+from holdfast.ledger.schema_rules import metadata
 from holdfast.ledger.upgrade import CONNECTION, SCHEMA
 
 _attributes = context.config.attributes

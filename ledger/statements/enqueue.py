@@ -3,12 +3,26 @@
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Double, Insert, Integer, Select, bindparam, case, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Double,
+    Insert,
+    Integer,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.functions import coalesce
 
 from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import job_keys, job_moments, jobs, tombstones
+from holdfast.ledger.schema_tags import job_tags
 from holdfast.ledger.statements.shape import named
 from holdfast.ledger.types import Later, Now, now_plus
 
@@ -54,14 +68,18 @@ def _columns_of(rows: Batch) -> dict[str, ColumnElement[Any]]:
     due_at = case((run_at > Now(), run_at), else_=Now())
     expires_at = Later(due_at, bindparam(TOTAL_AGE_SECONDS, type_=Double()))
     refused = rows.text("reason").is_not(None)
-    available = run_at <= Now()
+    waiting_for = rows.text("waiting_for")
+    available = and_(run_at <= Now(), waiting_for.is_(None))
     return {
         "id": rows.text("id"),
         "task": rows.text("task"),
         "version": rows.text("version"),
         "queue": rows.text("queue"),
         "state": case(
-            (refused, named("quarantined")), (available, named("available")), else_=named("scheduled")
+            (refused, named("quarantined")),
+            (waiting_for.is_not(None), named("parked")),
+            (available, named("available")),
+            else_=named("scheduled"),
         ),
         "priority": rows.integer("priority"),
         "tenant": rows.text("tenant"),
@@ -72,8 +90,13 @@ def _columns_of(rows: Batch) -> dict[str, ColumnElement[Any]]:
         "soft_timeout_seconds": rows.number("soft_timeout_seconds"),
         "hard_timeout_seconds": rows.number("hard_timeout_seconds"),
         "cohort": rows.integer("cohort"),
+        "tags": rows.text("tags"),
+        "parent_id": rows.text("parent_id"),
+        "child_group": rows.text("child_group"),
+        "child_position": rows.integer("child_position"),
         "created_at": Now(),
         "run_at": run_at,
+        "scheduled_for": rows.instant("scheduled_for"),
         "deadline_at": deadline_at,
         "expires_at": expires_at,
         "ends_at": case((deadline_at < expires_at, deadline_at), else_=expires_at),
@@ -84,6 +107,8 @@ def _columns_of(rows: Batch) -> dict[str, ColumnElement[Any]]:
         "finished_at": case((refused, Now())),
         "reason": rows.text("reason"),
         "detail": rows.text("detail"),
+        "waiting_for": waiting_for,
+        "unique_while": rows.text("unique_while"),
         "next_ring_at": case((refused, None), (available, now_plus(FIRST_RING_SECONDS))),
     }
 
@@ -105,6 +130,24 @@ def take_keys() -> Insert:
         },
         where=job_keys.c.held_until <= Now(),
     ).returning(job_keys.c.digest)
+
+
+@cache
+def point_keys() -> Update:
+    """Let the idempotency keys of a batch, just taken, answer with the job that is there instead."""
+    rows = Batch()
+    return (
+        job_keys.update()
+        .values(job_id=rows.text("owner"))
+        .where(job_keys.c.digest == rows.text("digest"), job_keys.c.job_id == rows.text("id"))
+    )
+
+
+@cache
+def forget_keys() -> Delete:
+    """Delete idempotency keys that were just taken for jobs that are not written after all."""
+    rows = Batch()
+    return job_keys.delete().where(job_keys.c.digest.in_(select(rows.text("digest"))))
 
 
 @cache
@@ -155,6 +198,13 @@ def add_moments() -> Insert:
             rows.text("detail"),
         ),
     )
+
+
+@cache
+def add_tags() -> Insert:
+    """Write what finds a batch of new jobs by their tags."""
+    rows = Batch()
+    return job_tags.insert().from_select(["job_id", "tag"], select(rows.text("id"), rows.text("tag")))
 
 
 def _zero() -> ColumnElement[int]:

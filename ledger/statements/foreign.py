@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Delete, Select, delete, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
-from holdfast.ledger.schema import celery_results
+from holdfast.ledger.schema_foreign import celery_results
 from holdfast.ledger.types import Now, now_plus
 
 

@@ -21,7 +21,7 @@ from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger.batch import Batch, is_named
 from holdfast.ledger.schema import jobs, offers, workers
 from holdfast.ledger.statements.shape import MOVED, WAITING, becoming, in_state, is_still, named, offered_by
-from holdfast.ledger.types import Now, now_plus
+from holdfast.ledger.types import Now, SecondsBetween, now_plus
 
 FIRST_RING_PAUSE_SECONDS: Final = 60
 LONGEST_RING_PAUSE_SECONDS: Final = 3600
@@ -39,6 +39,13 @@ def due(limit: int) -> Select[*tuple[Any, ...]]:
         .order_by(jobs.c.run_at)
         .limit(limit)
     )
+
+
+@cache
+def next_due() -> Select[*tuple[Any, ...]]:
+    """Read in how many seconds the scheduled job that is due first is due."""
+    first = select(jobs.c.run_at).where(in_state(JobState.SCHEDULED)).order_by(jobs.c.run_at).limit(1)
+    return select(SecondsBetween(Now(), first.scalar_subquery()))
 
 
 @cache
@@ -127,7 +134,7 @@ def leftover(limit: int) -> Select[*tuple[Any, ...]]:
     """Lock running jobs whose worker is missing or dead, or whose attempt is past its end (B3, B6)."""
     lives = exists().where(workers.c.id == jobs.c.worker_id, workers.c.alive)
     return _locked(
-        select(jobs.c.id, jobs.c.lease_token, jobs.c.worker_id, lives.label("lives"))
+        select(jobs.c.id, jobs.c.lease_token, jobs.c.worker_id, jobs.c.ticket, lives.label("lives"))
         .where(in_state(JobState.RUNNING), or_(~lives, jobs.c.attempt_ends_at <= Now()))
         .order_by(jobs.c.worker_id, jobs.c.attempt_ends_at)
         .limit(limit)
@@ -148,10 +155,12 @@ def expired(limit: int) -> Select[*tuple[Any, ...]]:
 @cache
 def expire() -> Update:
     """Quarantine a batch of waiting jobs whose end has passed."""
-    detail = case(
+    why = case(
         (jobs.c.deadline_at <= Now(), literal("its deadline passed before it could run", String)),
         else_=literal("it grew too old while it waited", String),
     )
+    parked_on = literal("; it was parked, waiting for ", String) + jobs.c.waiting_for
+    detail = why + case((jobs.c.waiting_for.is_not(None), parked_on), else_=literal("", String))
     return (
         _of_batch(*WAITING)
         .values(
@@ -177,7 +186,7 @@ def offered_again() -> Update:
 
     Also from those that wait for another reason now: they are marked anew, and their time begins again.
     """
-    is_outdated = _is_runnable() | jobs.c.detail.is_distinct_from(_why_not_runnable())
+    is_outdated = is_runnable() | jobs.c.detail.is_distinct_from(_why_not_runnable())
     return (
         jobs.update()
         .values(no_offer_since=None, detail=None, next_ring_at=Now(), rings=0)
@@ -190,7 +199,7 @@ def not_offered(limit: int) -> Select[*tuple[Any, ...]]:
     """Lock available jobs without a mark that no living worker can run, however much room it had."""
     return _locked(
         select(jobs.c.id)
-        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_(None), ~_is_runnable())
+        .where(in_state(JobState.AVAILABLE), jobs.c.no_offer_since.is_(None), ~is_runnable())
         .limit(limit)
     )
 
@@ -228,7 +237,7 @@ def never_offered(seconds: float, limit: int) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _is_runnable() -> ColumnElement[bool]:
+def is_runnable() -> ColumnElement[bool]:
     """Tell whether some living worker can run it, if it has room: what runs apart needs one with a lane."""
     return exists().where(_lives_and_offers(), or_(jobs.c.cohort.is_(None), workers.c.has_lane))
 

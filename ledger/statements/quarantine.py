@@ -91,7 +91,7 @@ def mark_replayed(message_id: int, times: int) -> Update:
 def refused(job_id: str) -> Select[*tuple[Any, ...]]:
     """Lock a job, and read whether it is a message that was refused, and never ran."""
     return (
-        select(jobs.c.id, _was_refused(jobs.c.id).label("is_refused"))
+        select(jobs.c.id, was_refused(jobs.c.id).label("is_refused"))
         .where(jobs.c.id == job_id)
         .with_for_update(of=jobs)
     )
@@ -106,18 +106,19 @@ def forget(job_id: str) -> tuple[Delete, ...]:
     )
 
 
+def was_refused(job_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Tell of a job whether it is a message that was refused, and never ran."""
+    first = exists().where(
+        job_moments.c.job_id == job_id, job_moments.c.seq == 1, job_moments.c.kind == REFUSE
+    )
+    return and_(in_state(JobState.QUARANTINED), jobs.c.claims == 0, first)
+
+
 def _read(raw: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     # The bytes without a type: one row with text in their place must not stop the others.
     columns = [column for column in messages.c if column.name not in {"raw", "count"}]
     bare = type_coerce(raw, NullType()).label("raw")
     return select(*columns, bare, messages.c["count"].label("times"))
-
-
-def _was_refused(job_id: ColumnElement[str]) -> ColumnElement[bool]:
-    first = exists().where(
-        job_moments.c.job_id == job_id, job_moments.c.seq == 1, job_moments.c.kind == REFUSE
-    )
-    return and_(in_state(JobState.QUARANTINED), jobs.c.claims == 0, first)
 
 
 def _is(which: MessageFilter) -> ColumnElement[bool]:

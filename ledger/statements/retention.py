@@ -1,35 +1,43 @@
 """Deleting what has served its time."""
 
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Insert, Select, Table, Update, and_, literal, or_, select
+from sqlalchemy import ColumnElement, Delete, Insert, Select, Table, Update, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
+from holdfast.jobs.retention import Sweep
 from holdfast.jobs.state import JobState
 from holdfast.ledger.batch import Batch
-from holdfast.ledger.schema import (
-    attempts,
-    job_keys,
-    job_moments,
-    jobs,
-    quarantined_messages,
-    tombstones,
-)
-from holdfast.ledger.statements.shape import in_state
+from holdfast.ledger.schema import attempts, job_keys, job_moments, jobs, quarantined_messages, tombstones
+from holdfast.ledger.schema_tags import job_tags
+from holdfast.ledger.schema_unique import HOLDS, unique_keys
+from holdfast.ledger.statements.children import is_needed
+from holdfast.ledger.statements.shape import in_state, is_still
 from holdfast.ledger.types import Now, now_plus
 
 
-@lru_cache(maxsize=64)
-def prunable(completed_seconds: float, quarantined_seconds: float, limit: int) -> Select[*tuple[Any, ...]]:
-    """Lock final jobs that are older than their retention."""
-    ended = and_(
-        in_state(JobState.COMPLETED, JobState.CANCELLED), jobs.c.finished_at <= now_plus(-completed_seconds)
-    )
-    aside = and_(in_state(JobState.QUARANTINED), jobs.c.finished_at <= now_plus(-quarantined_seconds))
+def prunable(sweep: Sweep, finished: datetime | None, limit: int) -> Select[*tuple[Any, ...]]:
+    """Lock final jobs older than their retention, but for children whose parent may ask for them.
+
+    `finished`: only those that ended after it.
+    """
+    if sweep.state is JobState.QUARANTINED:
+        conditions = [in_state(JobState.QUARANTINED)]
+    else:
+        # As the index over both is declared, and then the one.
+        conditions = [in_state(JobState.COMPLETED, JobState.CANCELLED), is_still(sweep.state)]
+    conditions.append(jobs.c.finished_at <= now_plus(-sweep.seconds))
+    if finished is not None:
+        conditions.append(jobs.c.finished_at > finished)
+    if sweep.task is not None:
+        conditions.append(jobs.c.task == sweep.task)
+    if sweep.others:
+        conditions.append(jobs.c.task.not_in(sweep.others))
     return (
         select(jobs.c.id)
-        .where(or_(ended, aside))
+        .where(*conditions, ~is_needed())
         .order_by(jobs.c.finished_at)
         .limit(limit)
         .with_for_update(skip_locked=True, of=jobs)
@@ -62,6 +70,38 @@ def note_on_keys() -> Update:
 
 
 @cache
+def note_on_unique_keys() -> Update:
+    """Write the same onto the unique keys that are still held when their job is gone."""
+    rows = Batch()
+    return (
+        unique_keys.update()
+        .values(became=jobs.c.state)
+        .where(
+            unique_keys.c.job_id == rows.text("id"),
+            unique_keys.c.place == HOLDS,
+            jobs.c.id == unique_keys.c.job_id,
+        )
+    )
+
+
+@cache
+def delete_unique_keys() -> Delete:
+    """Delete the unique keys of a batch's jobs, but for those that are held for a time."""
+    place, held_until = unique_keys.c.place, unique_keys.c.held_until
+    is_over = or_(place.is_(None), place != HOLDS, held_until.is_(None))
+    return _of_batch(unique_keys, unique_keys.c.job_id).where(is_over)
+
+
+@lru_cache(maxsize=64)
+def drop_unique_keys(limit: int) -> Delete:
+    """Delete unique keys whose time is over."""
+    over = (
+        select(unique_keys.c.job_id).where(unique_keys.c.held_until <= Now()).limit(limit).scalar_subquery()
+    )
+    return unique_keys.delete().where(unique_keys.c.job_id.in_(over))
+
+
+@cache
 def delete_jobs() -> Delete:
     """Delete the jobs of a batch."""
     return _of_batch(jobs, jobs.c.id)
@@ -77,6 +117,12 @@ def delete_attempts() -> Delete:
 def delete_moments() -> Delete:
     """Delete the history of a batch's jobs."""
     return _of_batch(job_moments, job_moments.c.job_id)
+
+
+@cache
+def delete_tags() -> Delete:
+    """Delete what finds a batch's jobs by their tags."""
+    return _of_batch(job_tags, job_tags.c.job_id)
 
 
 @lru_cache(maxsize=64)

@@ -74,6 +74,7 @@ def settle() -> Update:
             (verdict.is_kind("complete"), null()), else_=coalesce(rows.text("failure"), jobs.c.failure)
         ),
         run_at=case((verdict.state == named("scheduled"), verdict.next_run_at), else_=jobs.c.run_at),
+        waiting_for=rows.text("waiting_for"),
     )
     gives_back = and_(verdict.is_kind(*_GIVES_BACK), jobs.c.attempt > 0)
     return (
@@ -87,7 +88,7 @@ def settle() -> Update:
             deaths_alone=jobs.c.deaths_alone + case((verdict.is_alone, 1), else_=0),
         )
         .where(is_named(jobs.c.id), fenced(rows.text("id"), rows.text("token")))
-        .returning(*MOVED)
+        .returning(*MOVED, jobs.c.parent_id, jobs.c.waiting_for, jobs.c.limit_key)
     )
 
 
@@ -247,14 +248,17 @@ class _Verdict:
         self._is_poison = and_(self.is_alone, jobs.c.deaths_alone + 1 >= MOST_DEATHS_ALONE)
         gives_back_too_often = self.is_kind("retry", "snooze", "park", "hand_back")
         self._claimed_too_often = and_(gives_back_too_often, jobs.c.claims >= MOST_CLAIMS)
-        self._too_late = and_(self.is_kind("retry", "snooze"), self.next_run_at >= jobs.c.ends_at)
+        self._is_woken = rows.integer("seen") != jobs.c.wake_seq
+        # Of a park, the time before which nobody lets it go on; there need not be one.
+        waits_long = and_(self.is_kind("park"), ~self._is_woken, rows.number("delay") > 0)
+        waits = or_(self.is_kind("retry", "snooze"), waits_long)
+        self._too_late = and_(waits, self.next_run_at >= jobs.c.ends_at)
 
     def is_kind(self, *kinds: str) -> ColumnElement[bool]:
         return self._kind.in_([named(kind) for kind in kinds])
 
     @property
     def state(self) -> ColumnElement[str]:
-        woken = self._rows.integer("seen") != jobs.c.wake_seq
         return case(
             (self.is_kind("complete"), named("completed")),
             (self.is_kind("quarantine"), named("quarantined")),
@@ -265,7 +269,7 @@ class _Verdict:
             (self._claimed_too_often, named("quarantined")),
             (self._too_late, named("quarantined")),
             (self.is_kind("retry", "snooze"), named("scheduled")),
-            (and_(self.is_kind("park"), ~woken), named("parked")),
+            (and_(self.is_kind("park"), ~self._is_woken), named("parked")),
             else_=named("available"),
         )
 
@@ -293,11 +297,17 @@ class _Verdict:
     def detail(self) -> ColumnElement[Any]:
         over = cast(cast(func.round(SecondsBetween(jobs.c.ends_at, self.next_run_at)), Integer), String)
         asked = self._rows.text("detail")
+        has_deadline = jobs.c.deadline_at <= jobs.c.expires_at
+        missed = case(
+            (has_deadline, cast("would miss the deadline by ", Text)),
+            else_=cast("would outlive its total age by ", Text),
+        )
+        waited_for = coalesce(cast(", waiting for ", Text) + self._rows.text("waiting_for"), cast("", Text))
         return case(
             (or_(self._cancels, self.is_kind("cancel")), coalesce(jobs.c.cancel_reason, asked)),
             (self._is_poison, cast("process after process died that ran nothing else", Text)),
             (self._lost_too_often, cast(f"its worker was lost {MOST_LOSSES} times in a row", Text)),
             (self._claimed_too_often, cast(f"claimed {MOST_CLAIMS} times without an end", Text)),
-            (self._too_late, cast("would miss the deadline by ", Text) + over + cast(" s", Text)),
+            (self._too_late, missed + over + cast(" s", Text) + waited_for),
             else_=asked,
         )

@@ -16,6 +16,9 @@ Columns = dict[str, ColumnElement[Any]]
 
 WAITING: Final = (JobState.SCHEDULED, JobState.AVAILABLE, JobState.PARKED)
 
+UNIQUE: Final = "unique:"
+"""What `waiting_for` begins with where a job waits for the end of the one that holds its unique key."""
+
 
 def named(word: str) -> ColumnElement[str]:
     """Write one of our own words into the statement itself: partial indexes serve no parameters."""
@@ -49,10 +52,13 @@ def becoming(
     result: ColumnElement[Any] | None = None,
     failure: ColumnElement[Any] | None = None,
     run_at: ColumnElement[Any] | None = None,
+    waiting_for: ColumnElement[Any] | None = None,
+    ticket: ColumnElement[Any] | None = None,
 ) -> Columns:
     """Return the columns of a row that leaves its state for `target`, which may be an expression.
 
-    `reason` is kept only if the target is quarantined, `result` only if it is completed.
+    `reason` is kept only if the target is quarantined, `result` only if it is completed,
+    `waiting_for` only if it is parked, `ticket` only if it is available.
     """
     nothing: ColumnElement[Any] = null()
     state = named(target.value) if isinstance(target, JobState) else target
@@ -70,6 +76,10 @@ def becoming(
         "rings": literal_column("0"),
         "ring_epoch": literal_column("''"),
         "no_offer_since": nothing,
+        "waiting_for": nothing
+        if waiting_for is None
+        else case((state == named(JobState.PARKED.value), waiting_for)),
+        "ticket": nothing if ticket is None else case((available, ticket)),
         "moments": jobs.c.moments + 1,
     }
     if failure is not None:
@@ -94,6 +104,7 @@ MOVED: Final = (
     jobs.c.moments,
     jobs.c.reason,
     jobs.c.detail,
+    jobs.c.unique_while,
 )
 """What every change of state returns."""
 

@@ -112,7 +112,7 @@ class RedactingFilter(logging.Filter):
 
 
 class ResultWithoutValue(TaskResult):  # type: ignore[misc]  # Flower has no types
-    """Tells a task's state; its result is read with the client or `holdfast job`, not here."""
+    """Tells a task's state; its result is read with the client or `holdfast jobs show`, not here."""
 
     def update_response_result(self, response: dict[str, Any], result: Untyped) -> None:
         """Leave the value out."""

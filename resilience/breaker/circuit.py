@@ -104,6 +104,8 @@ class Circuit:
     recent: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     """The last outcomes: when, and 1 for a failure."""
     streak: int = 0
+    streak_since: int = 0
+    """When its first call began: a success that began before says nothing against it."""
     streak_by: str = ""
     """Who reported its first failure."""
     is_streak_shared: bool = False

@@ -1,6 +1,6 @@
 -- One exchange of one process about one upstream: the twin of machine.py, computed where the fleet's state is.
 --
--- KEYS[1]  the circuit: a string of JSON, gone ARGV[4] after the last exchange
+-- KEYS[1]  the circuit: a string of JSON, gone ARGV[4] after the last exchange; with an order, not before that ends
 -- ARGV[1]  the message, JSON; the fields of message.Message, times in milliseconds
 -- ARGV[2]  the terms, JSON; the fields of terms.Terms
 -- ARGV[3]  the channel on which a turn is told to all other processes
@@ -10,7 +10,7 @@
 --
 -- Whole numbers only, below 10^14, as the JSON of this server writes no more digits.
 
-local PERCENT, SLOTS, SECOND, THOUSAND_SECONDS, BURST = 100, 10, 1000, 1000000, 250000
+local PERCENT, SLOTS, SECOND, THOUSAND_SECONDS, BURST, CALM = 100, 10, 1000, 1000000, 250000, 4000
 local OVERRIDES = { isolate = 'isolated', disable = 'disabled', shadow = 'shadow', release = '', close = '' }
 local TO = {
   opened = 'open', probing = 'half_open', recovering = 'ramp', relapsed = 'open', fell_back = 'open',
@@ -20,12 +20,13 @@ local TO = {
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local m, t = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
-local turns, permits, is_overridden = {}, 0, false
+local turns, permits, is_overridden, has_counted = {}, 0, false, false
 
 local function new_circuit()
   return {
     phase = 'closed', epoch = 1, turned_at = 0, reason = '', trips = 0, forgiven_at = 0, ['until'] = 0,
-    not_before = 0, slots = {}, recent = {}, streak = 0, streak_by = '', is_streak_shared = false,
+    not_before = 0, slots = {}, recent = {}, streak = 0, streak_since = 0, streak_by = '',
+    is_streak_shared = false,
     heard = {}, failers = {}, normal_rate = 0, probe_owner = '', probe_until = 0, probe_began = 0,
     probe_wins = 0, rate = 0, grown_at = 0, cut_at = 0, taken = 0, next_permit = 0, has_failed = false,
     well_since = 0, backlog_until = 0, override = '', override_until = 0, override_reason = '',
@@ -59,7 +60,7 @@ end
 local function turn(name, reason)
   c.phase, c.epoch, c.turned_at, c.reason = TO[name], c.epoch + 1, now, reason
   c.slots, c.recent, c.heard, c.failers = {}, {}, {}, {}
-  c.streak, c.streak_by, c.is_streak_shared = 0, '', false
+  c.streak, c.streak_since, c.streak_by, c.is_streak_shared = 0, 0, '', false
   c.probe_owner, c.probe_until, c.probe_began, c.probe_wins = '', 0, 0, 0
   turns[#turns + 1] = name
 end
@@ -86,7 +87,8 @@ end
 local function grow()
   local seconds = over(now - c.grown_at, SECOND)
   if seconds <= 0 then return end
-  local growth = c.has_failed and t.slow_growth or t.quick_growth
+  local growth = t.quick_growth
+  if c.has_failed then growth = math.min(t.slow_growth + over(now - c.cut_at, CALM), growth) end
   if c.taken > 0 then c.rate = math.min(over(c.rate * growth, PERCENT) + 1, t.most_rate) end
   c.taken = 0
   c.grown_at = c.grown_at + seconds * SECOND
@@ -153,9 +155,12 @@ local function note_outcomes()
 end
 
 local function lengthen_streak()
-  if m.ok > 0 then c.streak, c.streak_by, c.is_streak_shared = 0, '', false end
+  if m.ok > 0 and now - m.ok_age >= c.streak_since then
+    c.streak, c.streak_since, c.streak_by, c.is_streak_shared = 0, 0, '', false
+  end
   local added = m.ok > 0 and m.tail or m.failed
   if added <= 0 then return end
+  if c.streak == 0 then c.streak_since = now - m.tail_age end
   c.streak = c.streak + added
   if c.streak_by == '' then
     c.streak_by = m.who
@@ -178,6 +183,7 @@ local function count()
   if m.failed > 0 then c.failers = noted(c.failers, m.who, now) end
   note_outcomes()
   lengthen_streak()
+  has_counted = true
 end
 
 -- Judging.
@@ -245,10 +251,10 @@ end
 
 local function judge()
   if c.phase == 'closed' then
-    local reason = ill(t.window)
+    local reason = has_counted and ill(t.window) or ''
     if reason ~= '' then open('opened', reason) end
   elseif c.phase == 'ramp' then
-    local reason = ill(t.ramp_window)
+    local reason = has_counted and ill(t.ramp_window) or ''
     if reason ~= '' then open('fell_back', reason) else steer() end
   end
 end
@@ -260,7 +266,7 @@ local function is_prober() return c.phase == 'half_open' and m.token ~= '' and c
 local function drop() c.probe_owner, c.probe_until, c.probe_began = '', 0, 0 end
 
 local function lend()
-  if c.override == 'isolated' or c.override == 'disabled' then return end
+  if c.override == 'isolated' or c.override == 'disabled' or m.token == '' then return end
   if c.phase == 'open' and now >= math.max(c['until'], c.not_before) then turn('probing', 'time') end
   if c.phase == 'half_open' and now >= c.not_before and (c.probe_owner == '' or c.probe_until <= now) then
     c.probe_owner, c.probe_until, c.probe_began = m.token, now + t.probe_lease, now
@@ -334,7 +340,11 @@ hear_of_the_probe()
 grant()
 
 local answer = reply()
-redis.call('SET', KEYS[1], cjson.encode(c), 'PX', ARGV[4])
+if c.override ~= '' and c.override_until == 0 then
+  redis.call('SET', KEYS[1], cjson.encode(c))
+else
+  redis.call('SET', KEYS[1], cjson.encode(c), 'PX', math.max(tonumber(ARGV[4]), c.override_until - now))
+end
 if #turns > 0 or is_overridden or c.not_before ~= not_before then
   redis.call('PUBLISH', ARGV[3], cjson.encode({ name = ARGV[5], by = m.who, reply = answer }))
 end

@@ -4,7 +4,7 @@ Pure, whole numbers only, no clock and no chance of its own. The store's
 script computes the same; a test compares the two over random walks.
 """
 
-from copy import deepcopy
+from dataclasses import replace
 from typing import Final
 
 from holdfast.resilience.breaker.circuit import TURNS, Circuit, Override, Phase, Slot, Turn
@@ -14,6 +14,8 @@ from holdfast.resilience.breaker.terms import SLOTS, Terms
 
 SECOND: Final = 1000
 THOUSAND_SECONDS: Final = 1_000_000
+CALM: Final = 4_000
+"""Milliseconds without a failure after which a ramp that has failed grows by one percent more a second."""
 BURST: Final = 250_000
 """Microseconds of unused permits that a ramp keeps: its users come by in steps."""
 NEWCOMER: Final = 0
@@ -29,7 +31,7 @@ _OVERRIDES: Final = {
 
 def exchange(before: Circuit, message: Message, now: int, terms: Terms) -> tuple[Circuit, Reply]:
     """Take a message in; `now` is the store's clock in milliseconds."""
-    step = _Step(deepcopy(before), message, now, terms)
+    step = _Step(_copy(before), message, now, terms)
     return step.circuit, step.run()
 
 
@@ -43,6 +45,7 @@ class _Step:
         self._terms = terms
         self._turns: list[Turn] = []
         self._is_overridden = False
+        self._has_counted = False
         self._permits = 0
 
     def run(self) -> Reply:
@@ -73,7 +76,11 @@ class _Step:
         seconds = (self._now - c.grown_at) // SECOND
         if seconds <= 0:
             return
-        growth = self._terms.slow_growth if c.has_failed else self._terms.quick_growth
+        growth = self._terms.quick_growth
+        if c.has_failed:
+            # Near its limit the rate creeps; the longer nothing fails, the surer the limit has moved.
+            calm = (self._now - c.cut_at) // CALM
+            growth = min(self._terms.slow_growth + calm, growth)
         # One step for a second that was used; a pause proves nothing of the upstream.
         if c.taken > 0:
             c.rate = min(c.rate * growth // PERCENT + 1, self._terms.most_rate)
@@ -138,6 +145,7 @@ class _Step:
         c.recent += [(now, 1)] * min(m.failed, self._terms.rare_calls)
         c.recent = c.recent[-self._terms.rare_calls :]
         self._lengthen_streak()
+        self._has_counted = True
 
     def _slot(self) -> Slot:
         c = self.circuit
@@ -149,11 +157,13 @@ class _Step:
 
     def _lengthen_streak(self) -> None:
         c, m = self.circuit, self._message
-        if m.ok > 0:
-            c.streak, c.streak_by, c.is_streak_shared = 0, "", False
+        if m.ok > 0 and self._now - m.ok_age >= c.streak_since:
+            c.streak, c.streak_since, c.streak_by, c.is_streak_shared = 0, 0, "", False
         added = m.tail if m.ok > 0 else m.failed
         if added <= 0:
             return
+        if c.streak == 0:
+            c.streak_since = self._now - m.tail_age
         c.streak += added
         if not c.streak_by:
             c.streak_by = m.who
@@ -165,15 +175,19 @@ class _Step:
     def _judge(self) -> None:
         match self.circuit.phase:
             case Phase.CLOSED:
-                if reason := self._ill(self._terms.window):
+                if reason := self._illness(self._terms.window):
                     self._open(Turn.OPENED, reason)
             case Phase.RAMP:
-                if reason := self._ill(self._terms.ramp_window):
+                if reason := self._illness(self._terms.ramp_window):
                     self._open(Turn.FELL_BACK, reason)
                 else:
                     self._steer()
             case _:
                 pass
+
+    def _illness(self, window: int) -> str:
+        # Whoever only looks, or orders, may come with another policy than those who call.
+        return self._ill(window) if self._has_counted else ""
 
     def _ill(self, window: int) -> str:
         """Say by which rule the upstream is ill; empty: it is well."""
@@ -244,7 +258,7 @@ class _Step:
             raise ValueError(f"a circuit that is {c.phase} cannot be {turn}")
         c.phase, c.epoch, c.turned_at, c.reason = to, c.epoch + 1, self._now, reason
         c.slots, c.recent, c.heard, c.failers = [], [], [], []
-        c.streak, c.streak_by, c.is_streak_shared = 0, "", False
+        c.streak, c.streak_since, c.streak_by, c.is_streak_shared = 0, 0, "", False
         c.probe_owner, c.probe_until, c.probe_began, c.probe_wins = "", 0, 0, 0
         self._turns.append(turn)
 
@@ -284,7 +298,7 @@ class _Step:
 
     def _lend(self) -> None:
         c, now = self.circuit, self._now
-        if c.override in {Override.ISOLATED, Override.DISABLED}:
+        if c.override in {Override.ISOLATED, Override.DISABLED} or not self._message.token:
             return
         if c.phase is Phase.OPEN and now >= max(c.until, c.not_before):
             self._turn(Turn.PROBING, "time")
@@ -361,6 +375,17 @@ class _Step:
             turns=tuple(self._turns),
             is_overridden=self._is_overridden,
         )
+
+
+def _copy(circuit: Circuit) -> Circuit:
+    # Everything within is whole numbers and texts; a deep copy costs twenty times as much.
+    return replace(
+        circuit,
+        slots=[replace(slot) for slot in circuit.slots],
+        recent=[*circuit.recent],
+        heard=[*circuit.heard],
+        failers=[*circuit.failers],
+    )
 
 
 def _noted(noted: list[tuple[str, int]], who: str, now: int) -> list[tuple[str, int]]:

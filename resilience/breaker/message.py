@@ -47,6 +47,10 @@ class Message:
     overdue: int = 0
     tail: int = 0
     """Failures since the last success among the counted."""
+    ok_age: int = 0
+    """How long ago the last of the counted successes began."""
+    tail_age: int = 0
+    """How long ago the first call of the tail began."""
     retry_after: int = 0
     """The longest wait that the upstream asked for."""
     fatal: str = ""

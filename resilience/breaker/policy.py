@@ -31,7 +31,8 @@ class BreakerPolicy:
     slow_percent: int = 80
     open_seconds: float = 5.0
     """The first wait before a probe; doubled with each opening in a row."""
-    longest_open_seconds: float = 30.0
+    longest_open_seconds: float = 8.0
+    """No wait is longer. A probe is one call of the whole fleet; one that comes late costs all jobs."""
     longest_retry_after_seconds: float = 600.0
     """What an upstream asks for beyond this is cut."""
     forgive_seconds: float = 300.0
@@ -44,13 +45,13 @@ class BreakerPolicy:
     long_probe_seconds: float = 30.0
     least_rate: float = 1.0
     """Where a ramp begins at the lowest, and where no cut goes below."""
-    ramp_start_percent: int = 5
+    ramp_start_percent: int = 20
     """Of the rate before the trouble."""
-    quick_growth_percent: int = 150
+    quick_growth_percent: int = 130
     """A second's rate of the one before, until the first failure."""
-    slow_growth_percent: int = 105
-    """The same afterwards."""
-    cut_percent: int = 85
+    slow_growth_percent: int = 101
+    """The same afterwards, and one percent more for each four seconds in which nothing failed."""
+    cut_percent: int = 89
     """What a failure leaves of the rate; at most once a second."""
     ramp_window_seconds: float = 10.0
     """What is judged during a ramp, and how long all must be well before it is over."""

@@ -53,6 +53,8 @@ class _Watched:
     """Failures in a row in this process alone."""
     alone_until: float = 0.0
     """This process fails where others do not: its own gate is shut."""
+    is_asked: bool = False
+    """To be asked for though there is no news: nobody may have told us."""
 
 
 def _ignored(*_: object) -> None:
@@ -69,16 +71,19 @@ class Reporter:
         clock: Clock,
         on_turn: Callable[[Breaker, Reply], object] = _ignored,
         on_store: Callable[[bool, str], object] = _ignored,
+        on_fault: Callable[[Breaker, Exception], object] = _ignored,
     ) -> None:
         """Report to this store; None: there is none to share, and this process judges for itself.
 
-        `on_turn` hears of each turn that this process saw, `on_store` whether the store is there.
+        `on_turn` hears of each turn that this process saw, `on_store` whether the store is there,
+        `on_fault` of a report that failed.
         """
         self._shared = store
         self._own = MemoryStore(clock)
         self._clock = clock
         self._on_turn = on_turn
         self._on_store = on_store
+        self._on_fault = on_fault
         self._who = new_token()
         self._watched: dict[str, _Watched] = {}
         self._wake = threading.Event()
@@ -88,6 +93,8 @@ class Reporter:
         """Until the next look, if nobody hurries us."""
         self._lost_until = 0.0
         self.is_store_lost = False
+        self.is_told = False
+        """Turns of other processes reach this one by themselves; if not, it has to ask."""
         self.flushes = 0
         """Exchanges with the shared store so far."""
 
@@ -100,8 +107,35 @@ class Reporter:
         """Report for a breaker from now on."""
         self._watched[breaker.name] = _Watched(breaker, Terms.of(breaker.policy))
 
+    def leave(self, name: str) -> None:
+        """Report no more for a breaker."""
+        self._watched.pop(name, None)
+
+    def share(self, store: BreakerStore | None) -> None:
+        """Report to this store from now on; what was learned without it counts until it says otherwise."""
+        self._shared = store
+        self._lost_until = 0.0
+        self.ask_all()
+
+    def ask_all(self) -> None:
+        """Ask soon what is true of every circuit: turns may have been missed."""
+        for watched in list(self._watched.values()):
+            watched.is_asked = True
+        self._wake.set()
+
+    def forget(self) -> None:
+        """Begin anew in a forked child, whose parent's thread is not there, and whose locks may be held."""
+        self._who = new_token()
+        self._own = MemoryStore(self._clock)
+        self._wake, self._stop, self._thread = threading.Event(), threading.Event(), None
+        self.is_told = False
+        for watched in self._watched.values():
+            watched.token, watched.streak, watched.is_asked = "", 0, True
+            watched.breaker.forget()
+
     def start(self) -> None:
         """Begin, on a daemon thread."""
+        self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="holdfast-breakers", daemon=True)
         self._thread.start()
 
@@ -124,18 +158,52 @@ class Reporter:
         """Tell what there is to tell, and ask what there is to ask."""
         self._pause = LAZY_SECONDS
         for watched in list(self._watched.values()):
-            self._report(watched)
+            try:
+                self._report(watched)
+            except Exception as error:  # noqa: BLE001 -- one breaker's fault must not end the reports of all
+                self._on_fault(watched.breaker, error)
 
     def hear(self, name: str, reply: Reply) -> None:
         """Take a turn that another process made, as soon as the store tells it."""
         watched = self._watched.get(name)
-        if watched is not None and reply.epoch > watched.breaker.view.epoch and not self.is_store_lost:
+        if watched is None or self.is_store_lost:
+            return
+        known = watched.breaker.view.epoch
+        # A pushback turns nothing, and is told nevertheless.
+        if reply.epoch > known or (reply.epoch == known and reply.not_before > 0):
+            # Whoever turned it has told of it.
+            self._learn(watched, replace(reply, turns=(), is_overridden=False))
+
+    def exchange(self, name: str, message: Message, policy: BreakerPolicy) -> Reply | None:
+        """Say something about an upstream in the name of others than its callers; None: the store is lost.
+
+        Blocks for as long as the store takes. A breaker of that name in this process learns what is true.
+        """
+        watched = self._watched.get(name)
+        if watched is None:
+            return self._ask_shared(name, message, Terms.of(policy))
+        message = _with_memory(message, watched.breaker, self._clock.monotonic())
+        reply = self._ask_shared(name, message, watched.terms)
+        if reply is not None:
             self._learn(watched, reply)
+        return reply
+
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether there is no store to share with others."""
+        return self._shared is None
+
+    @property
+    def who(self) -> str:
+        """The name of this process, which is another one in every child."""
+        return self._who
 
     # One breaker.
 
     def _report(self, watched: _Watched) -> None:
         breaker, now = watched.breaker, self._clock.monotonic()
+        if not (breaker.has_news or watched.is_asked or watched.token) and self._hears_turns:
+            return
         if now - watched.told_at < GAP_SECONDS:
             self._pause = min(self._pause, watched.told_at + GAP_SECONDS - now)
             return
@@ -161,8 +229,17 @@ class Reporter:
         yield from self._words(watched, now)
         if asks and not watched.token:
             yield _with_probe(base, ProbeWord.ASK, new_token())
-        elif count.is_news or wants or (not breaker.era.passes and now >= watched.ask_at):
+        elif count.is_news or wants or self._is_to_be_asked(watched, now):
+            watched.is_asked = False
             yield base
+
+    def _is_to_be_asked(self, watched: _Watched, now: float) -> bool:
+        is_stale = now >= watched.ask_at and not (watched.breaker.era.passes and self._hears_turns)
+        return watched.is_asked or is_stale
+
+    @property
+    def _hears_turns(self) -> bool:
+        return self._shared is None or (self.is_told and not self.is_store_lost)
 
     def _words(self, watched: _Watched, now: float) -> Iterable[Message]:
         breaker = watched.breaker
@@ -170,6 +247,9 @@ class Reporter:
         while breaker.words:
             word, token, took = breaker.words.popleft()
             yield _with_probe(nothing, word, token, took)
+        if breaker.probe_under_way not in {"", watched.token}:
+            # A ticket's: somebody else was lent it, and we have to keep it from now on.
+            watched.token, watched.renewed_at = breaker.probe_under_way, 0.0
         if not watched.token:
             return
         if breaker.probe_under_way == watched.token:
@@ -192,21 +272,22 @@ class Reporter:
 
     def _exchange(self, watched: _Watched, message: Message) -> Reply:
         breaker = watched.breaker
-        reply = self._ask_shared(watched, message)
+        # Always: whoever speaks first to a store that forgot may be any breaker, or the releaser.
+        message = _with_memory(message, breaker, self._clock.monotonic())
+        reply = self._ask_shared(breaker.name, message, watched.terms)
         if reply is None:
-            stand_in = _with_memory(message, breaker, self._clock.monotonic())
-            reply = self._own.exchange(breaker.name, stand_in, Terms.of(_own_policy(breaker)))
+            now = self._clock.monotonic()
+            stand_in = _with_memory(message, breaker, now)
+            own = self._own.exchange(breaker.name, stand_in, Terms.of(_own_policy(breaker)))
+            reply = breaker.view.overlay(own, now)
         self._learn(watched, reply)
         return reply
 
-    def _ask_shared(self, watched: _Watched, message: Message) -> Reply | None:
-        now = self._clock.monotonic()
-        if self._shared is None or now < self._lost_until:
+    def _ask_shared(self, name: str, message: Message, terms: Terms) -> Reply | None:
+        if self._shared is None or self._clock.monotonic() < self._lost_until:
             return None
-        if self.is_store_lost:
-            message = _with_memory(message, watched.breaker, now)
         try:
-            reply = self._shared.exchange(watched.breaker.name, message, watched.terms)
+            reply = self._shared.exchange(name, message, terms)
         except StoreLost as error:
             self._lost_until = self._clock.monotonic() + LOST_SECONDS
             self._note_store(is_lost=True, why=str(error))
@@ -225,7 +306,8 @@ class Reporter:
         if now < watched.alone_until and reply.phase is Phase.CLOSED:
             wait = int((watched.alone_until - now) * _MILLI)
             reply = replace(reply, phase=Phase.OPEN, closed_for=wait, reason="only this process fails")
-        if breaker.learn(reply, now):
+        # A push may have been faster than the reply to whoever turned it.
+        if breaker.learn(reply, now) or reply.turns or reply.is_overridden:
             self._on_turn(breaker, reply)
 
     def _judge_alone(self, watched: _Watched, count: Count, now: float) -> None:

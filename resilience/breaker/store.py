@@ -3,23 +3,54 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, Protocol
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from holdfast.jobs.clock import Clock
 from holdfast.resilience.breaker.circuit import Circuit
 from holdfast.resilience.breaker.machine import exchange
 from holdfast.resilience.breaker.message import Message, Reply
 from holdfast.resilience.breaker.terms import Terms
-from holdfast.resilience.breaker.wire import as_json, reply_of_json
+from holdfast.resilience.breaker.wire import as_json, circuit_of_json, reply_of_json
 
 MOST_CIRCUITS: Final = 10_000
+PATIENCE_SECONDS: Final = 0.25
+"""A store that takes longer is lost."""
 KEPT_SECONDS: Final = 3600.0
-"""A circuit in Redis of which nothing was heard for so long is forgotten: it was closed, or nobody calls."""
+"""A circuit in Redis of which nothing was heard for so long is forgotten: it was closed, or nobody calls.
+
+One with an operator's order stays until that ends: all processes may be gone for a night.
+"""
 SCRIPT: Final = files("holdfast.resilience.breaker").joinpath("exchange.lua").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRedis:
+    """Where processes share what they know of upstreams."""
+
+    url: str
+    """As `store_client` takes it."""
+    namespace: str
+    """Stands before every key."""
+
+
+def store_client(url: str) -> Redis:
+    """Make a client that gives up after a quarter of a second, and tries nothing twice."""
+    redis: Any = Redis  # which types none of its options
+    client: Redis = redis.from_url(
+        url,
+        socket_timeout=PATIENCE_SECONDS,
+        socket_connect_timeout=PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return client
 
 
 class BreakerStore(Protocol):
@@ -66,7 +97,7 @@ class RedisStore:
 
     def __init__(self, client: Redis, *, namespace: str) -> None:
         """Take a client that gives up soon (a quarter of a second, no retries) and answers in bytes."""
-        self._client = client
+        self._client: Any = client  # whose answers redis does not type
         self._prefix = f"{namespace}:breaker:"
         self._script = client.register_script(SCRIPT)
 
@@ -85,3 +116,25 @@ class RedisStore:
         except (RedisError, ValueError, KeyError, TypeError) as error:
             # A key that somebody wrote by hand, or a server that answers nonsense, is as good as none.
             raise StoreLost(f"{type(error).__name__}: {error}") from error
+
+    def names(self) -> list[str]:
+        """Name the upstreams that have a circuit, in order. Raises StoreLost."""
+        start = f"{self._prefix}{{"
+        try:
+            found: list[bytes] = list(self._client.scan_iter(match=f"{_literally(start)}*"))
+        except RedisError as error:
+            raise StoreLost(f"{type(error).__name__}: {error}") from error
+        names = (key.decode(errors="replace").removeprefix(start).removesuffix("}") for key in found)
+        return sorted(set(names))
+
+    def read(self, name: str) -> Circuit | None:
+        """Read a circuit as it stands, without letting time pass in it. Raises StoreLost."""
+        try:
+            found = self._client.get(f"{self._prefix}{{{name}}}")
+            return None if found is None else circuit_of_json(found)
+        except (RedisError, ValueError, KeyError, TypeError) as error:
+            raise StoreLost(f"{type(error).__name__}: {error}") from error
+
+
+def _literally(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in text)

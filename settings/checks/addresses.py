@@ -16,6 +16,7 @@ def address_errors(settings: Settings) -> Iterator[Finding]:
     """Find addresses that no client could use, and files that are not there."""
     yield from _database(settings)
     yield from _broker(settings)
+    yield from _shared_state(settings)
     for field in ("broker_tls_ca_file", "broker_tls_cert_file", "broker_tls_key_file"):
         path: Path | None = getattr(settings, field)
         if path is not None and not path.is_file():
@@ -57,6 +58,15 @@ def _postgresql(variable: str, url: str) -> Iterator[Finding]:
         return
     if len(parts.path) < len("/x"):
         yield Finding(variable, "names no database", _EXAMPLE)
+
+
+def _shared_state(settings: Settings) -> Iterator[Finding]:
+    if settings.shared_state_url is None:
+        return
+    try:
+        settings.parsed_shared_state()
+    except ValueError as error:
+        yield Finding("HOLDFAST_SHARED_STATE_URL", str(error), "Write redis://user:password@host:6379/1.")
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:

@@ -1,8 +1,24 @@
 """What a job may take, and how long it is kept."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from holdfast.jobs.backlog import limits_of
+from holdfast.jobs.retention import rules_of
+from holdfast.settings.groups.values import TextList
 
 DAY_SECONDS = 86400.0
+
+
+def _limits(value: tuple[str, ...]) -> tuple[str, ...]:
+    limits_of(value)  # its ValueError says what is wrong with which
+    return value
+
+
+def _rules(value: tuple[str, ...]) -> tuple[str, ...]:
+    rules_of(value)
+    return value
 
 
 class JobFields(BaseModel):
@@ -44,11 +60,24 @@ class JobFields(BaseModel):
         le=3650 * DAY_SECONDS,
         description="How long completed and cancelled jobs are kept.",
     )
+    retention: Annotated[TextList, AfterValidator(_rules)] = Field(
+        default=(),
+        description="How long jobs are kept that are not kept as usual, by task and, if you like, by how "
+        "they ended (completed, cancelled, quarantined): "
+        "`mail.send=1h, reports.build:quarantined=90d, *:cancelled=1d`. The most particular one holds; "
+        "`*` is every task.",
+    )
     quarantined_retention_seconds: float = Field(
         default=30 * DAY_SECONDS,
         ge=60,
         le=3650 * DAY_SECONDS,
         description="How long quarantined jobs are kept.",
+    )
+    backlog_limits: Annotated[TextList, AfterValidator(_limits)] = Field(
+        default=(),
+        description="How many jobs may wait in a queue before new ones are refused, by class of priority "
+        "(urgent: 0 to 3, normal: 4 to 6, bulk: 7 to 9): `default=10000, mail=5000/2000/500, *=100000`. "
+        "A class is full when so many jobs of its own and the more important classes wait. Unset: no limit.",
     )
     arguments_largest_bytes: int = Field(
         default=1024 * 1024,

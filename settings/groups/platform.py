@@ -48,6 +48,13 @@ class PlatformFields(BaseModel):
         description="Modules that define tasks, imported at start; "
         "more come by entry point `holdfast.tasks`.",
     )
+    release: int = Field(
+        default=0,
+        ge=0,
+        le=10**15,
+        description="Number of the release of your code, higher with each deploy: the schedules that it "
+        "declares take the place of those of lower releases, and never of higher ones.",
+    )
     queues: Annotated[TextList, AfterValidator(_queues)] = Field(
         default=("default",),
         min_length=1,

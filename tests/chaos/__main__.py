@@ -10,9 +10,10 @@ import signal
 import sys
 import time
 
-from holdfast.tests.chaos import clock_faults, records, table
+from holdfast.tests.chaos import records, table
 from holdfast.tests.chaos.catalogue import FAULTS, STACKS, Cell, cells
 from holdfast.tests.chaos.lanes import play_all
+from holdfast.tests.support import clocks
 
 CLOCKS = {"F14", "clock-behind", "clock-ahead", "clock-jumps"}
 LANES = 2
@@ -74,7 +75,7 @@ def _is_played(cell: Cell, commit: str) -> bool:
 
 
 def _can_be_played(cell: Cell) -> bool:
-    if cell.fault.name in CLOCKS and clock_faults.compiler() is None:
+    if cell.fault.name in CLOCKS and clocks.compiler() is None:
         _say(f"{cell.name}: left out, needs a C compiler")
         return False
     return True

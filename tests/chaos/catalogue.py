@@ -72,8 +72,8 @@ FAULTS = (
         "F13",
         job_faults.f13,
         bound_seconds=None,
-        note="Ten seconds are the best possible. Not bounded yet: retries alone call a sick upstream "
-        "again and again. Breakers, which would park the jobs, are not built.",
+        note="Ten seconds are the best possible, and a ramp takes its time. Its handlers call through a "
+        "guard; beside RabbitMQ the workers have a Redis for what they know of upstreams.",
         is_idle=True,
     ),
     Fault("F14", clock_faults.f14, stacks=POSTGRESQL_ONLY, note=ONE_CLOCK),

@@ -1,51 +1,20 @@
-"""Stories about workers whose wall clock is wrong: a really shifted one (see `shifted_clock.c`).
+"""Stories about workers whose wall clock is wrong: a really shifted one (see `tests/support/clocks.py`).
 
 The monotonic clock is left alone, as a set wall clock leaves it. A worker's clock decides nothing
 (leases are judged on monotonic clocks, due times by the database), so nothing may happen.
 """
-
-import shutil
-import subprocess
-from pathlib import Path
 
 from holdfast.tests.chaos import tasks
 from holdfast.tests.chaos.job_faults import early_jobs
 from holdfast.tests.chaos.judge import Books
 from holdfast.tests.chaos.scene import JOBS, Scene
 from holdfast.tests.chaos.worker_faults import PATIENCE_SECONDS
+from holdfast.tests.support.clocks import ShiftedClock
 
-SOURCE = Path(__file__).with_name("shifted_clock.c")
 HOUR_SECONDS = 3600
 FIVE_MINUTES = 300
 SEEN_SECONDS = 60
 """A shift that the witness does not see by at least so much did not take place."""
-
-
-def compiler() -> str | None:
-    """Find what compiles the shifted clock; None where there is none."""
-    return shutil.which("cc") or shutil.which("gcc")
-
-
-class ShiftedClock:
-    """The wall clock of one worker, to be set and set again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._library, self._shift = folder / "shifted_clock.so", folder / "shift"
-        self.set(0)
-        subprocess.run(
-            [str(compiler()), "-shared", "-fPIC", "-O2", "-o", str(self._library), str(SOURCE), "-ldl"],
-            check=True,
-        )
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What makes a process see it."""
-        return {"LD_PRELOAD": str(self._library), "CHAOS_CLOCK": str(self._shift)}
-
-    def set(self, seconds: int) -> None:
-        """Shift it by so much; written in place, since it is mapped."""
-        with self._shift.open("r+b" if self._shift.exists() else "wb") as file:
-            file.write(seconds.to_bytes(8, "little", signed=True))
 
 
 def f14(scene: Scene) -> None:

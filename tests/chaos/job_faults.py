@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kombu import Connection
 
@@ -83,13 +83,14 @@ def f11(scene: Scene) -> None:
 
 def f13(scene: Scene) -> None:
     """The upstream is down for 30 seconds, then takes 20 calls a second."""
-    scene.workers(2, worker_slots=JOBS)
-    scene.witness.ask({"outage": True})
-    scene.enqueue(tasks.call, [()] * JOBS)
-    _let_pass(CUT_SECONDS)
-    scene.witness.ask({"outage": False})
-    scene.fault_ends()
-    scene.until_done(UPSTREAM_SECONDS)
+    with _shared_state(scene) as settings:
+        scene.workers(2, worker_slots=JOBS, **settings)
+        scene.witness.ask({"outage": True})
+        scene.enqueue(tasks.call, [()] * JOBS)
+        _let_pass(CUT_SECONDS)
+        scene.witness.ask({"outage": False})
+        scene.fault_ends()
+        scene.until_done(UPSTREAM_SECONDS)
 
     def count_calls(books: Books) -> str:
         calls = [word for word in books.heard if word["say"] == "call"]
@@ -117,6 +118,16 @@ def early_jobs(scene: Scene) -> None:
     due_at = time.monotonic() + DELAY_SECONDS
     delayed = set(scene.enqueue(tasks.work, [(0.2,)] * (JOBS // 2), delay_seconds=DELAY_SECONDS))
     scene.afterwards(lambda books: _early(scene, books, delayed, due_at))
+
+
+@contextlib.contextmanager
+def _shared_state(scene: Scene) -> Iterator[Mapping[str, object]]:
+    """Let workers share what they know of upstreams: in their broker, or in a Redis beside RabbitMQ."""
+    if isinstance(scene.broker, RedisServer):
+        yield {}
+        return
+    with RedisServer() as store:
+        yield {"shared_state_url": store.url}
 
 
 def _early(scene: Scene, books: Books, delayed: set[str], due_at: float) -> str:

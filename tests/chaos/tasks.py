@@ -13,6 +13,8 @@ from functools import cache
 
 from sqlalchemy import text
 
+from holdfast.resilience.breaker.policy import BreakerPolicy
+from holdfast.resilience.guard.guard import Guard
 from holdfast.resilience.retry import RetryPolicy
 from holdfast.tasks.context import TaskContext
 from holdfast.tasks.task import task
@@ -23,8 +25,18 @@ EFFECTS = "CREATE TABLE chaos_effects (job_id TEXT, attempt INTEGER, fence TEXT)
 INSERT = text("INSERT INTO chaos_effects (job_id, attempt, fence) VALUES (:job, :attempt, :fence)")
 # Waits that fit into a run of seconds; the number of attempts stays that of an ordinary task.
 QUICK = RetryPolicy(max_attempts=5, base_seconds=0.2, cap_seconds=1.0)
-PATIENT = RetryPolicy(max_attempts=200, base_seconds=1.0, cap_seconds=5.0)
 PIECE_BYTES = 16 * 1024 * 1024
+OK = 200
+# What docs/resilience.md says to set for an HTTP API.
+UPSTREAM = Guard("witness", timeout_seconds=10.0, breaker=BreakerPolicy(slow_after_seconds=5.0))
+
+
+class Refused(Exception):
+    """The upstream answered, and not what was asked for; shaped like the errors of HTTP clients."""
+
+    def __init__(self, status_code: int) -> None:
+        super().__init__(f"HTTP {status_code}")
+        self.status_code = status_code
 
 
 @task(name="chaos.work", retry=QUICK)
@@ -65,15 +77,19 @@ async def swallow(ctx: TaskContext, seconds: float) -> str:
     return "ignored: completed above"
 
 
-@task(name="chaos.call", retry=PATIENT)
+@task(name="chaos.call", retry=QUICK, upstreams=[UPSTREAM])
 async def call(ctx: TaskContext) -> str:
-    """Call the upstream once; a refusal is a failure of the attempt."""
-    answer = await _voice().say({"say": "call", **_names(ctx)})
-    if answer["status"] != 200:
-        raise ConnectionError(f"the upstream answered {answer['status']}")
+    """Call the upstream once, through its guard, as the page on upstreams shows it."""
+    await UPSTREAM.acall(_ask, _names(ctx))
     await have_effects(ctx)
     await complete(ctx)
     return "ignored: completed above"
+
+
+async def _ask(names: dict) -> None:
+    answer = await _voice().say({"say": "call", **names})
+    if answer["status"] != OK:
+        raise Refused(answer["status"])
 
 
 async def tell(ctx: TaskContext, kind: str, key: str | None = None) -> None:

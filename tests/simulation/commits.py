@@ -73,7 +73,7 @@ class Commits:
 
     def _write(self, connection: AskingConnection, fiber: Fiber, process: Process) -> None:
         moments = connection.execute(_MOMENTS, (self._last_moment,)).fetchall()
-        made = [self._transition(*moment) for moment in moments]
+        made = [self._transition(*moment) for moment in moments if moment[1] != "enqueue"]
         point = self._plan.strike(made, self._kernel.now)
         if point is not None:
             self.cells += [Cell(transition, point) for transition in made]

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from holdfast.jobs.children import child_id
 from holdfast.jobs.errors import IllegalTransition, LedgerUnavailable
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.state import JobState
 from holdfast.tests.simulation.fibers import Kernel
 from holdfast.tests.simulation.judge import Judge
+from holdfast.tests.simulation.parts import COLLECTED
 
 _LOOK_SECONDS = 0.3
 
@@ -36,6 +38,14 @@ class Desk:
                 self._errand(f"cancel-{state}", partial(self._cancel, job.id, state))
             elif part == "doomed":
                 self._errand("requeue", partial(self._requeue, job.id))
+            elif part == "cancelled-with-its-children":
+                self._errand("cancel-parent", partial(self._cancel, job.id, JobState.PARKED))
+            elif part == "waits-for-a-cancelled-child":
+                child = child_id(job.id, "map:1", 0, 1)
+                self._errand("cancel-child", partial(self._cancel_child, job.id, child))
+            elif part == "collects":
+                child = child_id(job.id, "map:1", COLLECTED.index("doomed"), 1)
+                self._errand("requeue-child", partial(self._requeue_child, job.id, child))
 
     def ask_for_approval(self, job_id: JobId, seconds: float) -> None:
         """Let somebody approve a job after a while, once."""
@@ -91,6 +101,24 @@ class Desk:
         except IllegalTransition:
             # Requeued before, and the answer was lost.
             return
+
+    def _requeue_child(self, parent_id: JobId, job_id: JobId) -> None:
+        rows = self._judge.rows
+        while not rows[parent_id].is_final:
+            child = self._judge.rows.get(job_id)
+            if child is not None and child.state == JobState.QUARANTINED:
+                self._requeue(job_id)
+                return
+            self._kernel.sleep(_LOOK_SECONDS)
+            rows = self._judge.rows
+
+    def _cancel_child(self, parent_id: JobId, job_id: JobId) -> None:
+        while not self._judge.rows[parent_id].is_final:
+            child = self._judge.rows.get(job_id)
+            if child is not None and child.state == JobState.PARKED:
+                self._ledger.cancel(job_id, "not wanted")
+                return
+            self._kernel.sleep(_LOOK_SECONDS)
 
     def _approve(self, job_id: JobId, seconds: float) -> None:
         self._kernel.sleep(seconds)

@@ -11,6 +11,7 @@ from holdfast.tests.simulation.fibers import Kernel, Process
 from holdfast.tests.simulation.node import Node
 from holdfast.tests.simulation.plan import Plan
 from holdfast.tests.simulation.shelf import Shelf
+from holdfast.tests.simulation.upstream import Upstream
 
 MACHINES: Final = ("machine-1", "machine-1", "machine-2")
 _LONGEST_REST_SECONDS: Final = 3.0
@@ -20,7 +21,7 @@ class Fleet:
     """Three workers; one that is gone comes back under its name, most often on its machine."""
 
     def __init__(
-        self, kernel: Kernel, plan: Plan, broker: Broker, ledger: Any, *,
+        self, kernel: Kernel, plan: Plan, broker: Broker, ledger: Any, upstream: Upstream, *,
         on_event: Callable[[Process, Event], object], on_ack: Callable[[Process, JobId], object],
     ) -> None:  # fmt: skip
         self.started = 0
@@ -30,6 +31,7 @@ class Fleet:
         self._broker = broker
         self._shelf = Shelf(kernel)
         self._ledger = ledger
+        self._upstream = upstream
         self._on_event = on_event
         self._on_ack = on_ack
         self._processes: dict[int, Process] = {}
@@ -70,7 +72,7 @@ class Fleet:
         process = kernel.here().process
         kernel.sleep(kernel.random.random() * _LONGEST_REST_SECONDS if self.started > len(MACHINES) else 0.0)
         node = Node(
-            kernel, self._broker, self._ledger, self._shelf, name=name,
+            kernel, self._broker, self._ledger, self._shelf, self._upstream, name=name,
             unsure_limit_seconds=self._plan.unsure_limit_seconds,
             on_event=lambda event: self._on_event(process, event), on_ack=self._on_ack,
         )  # fmt: skip

@@ -1,7 +1,9 @@
 """What must be true after each step, whatever happened. It only looks; it never decides for a worker."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
+from holdfast.jobs.concurrency import TURN
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import NewJob
 from holdfast.jobs.lease import Fence, Lease
@@ -9,11 +11,12 @@ from holdfast.jobs.state import FINAL_STATES, JobState, Move
 from holdfast.tests.simulation.database import Database
 from holdfast.tests.simulation.fibers import Process
 from holdfast.tests.simulation.matrix import Transition
+from holdfast.tests.simulation.parts import MOST_LIMITED
 from holdfast.tests.simulation.story import Broken
 
 _COLUMNS = (
     "id, state, generation, attempt, fence_incarnation, fence_counter, lease_token, worker_id, reason,"
-    " result, next_ring_at, moments, detail"
+    " result, next_ring_at, moments, detail, ticket, parent_id, child_group, child_position, limit_key"
 )
 
 
@@ -34,6 +37,11 @@ class Row:
     next_ring_at: str | None
     moments: int
     detail: str | None
+    ticket: str | None
+    parent_id: str | None
+    group: str | None
+    position: int | None
+    limit_key: str | None
 
     @property
     def fence(self) -> Fence:
@@ -68,6 +76,8 @@ class Judge:
     lives: dict[str, Life] = field(default_factory=dict)
     handlers: dict[tuple[str, str], Process] = field(default_factory=dict)
     """Which process runs the handler of an attempt, by job and token."""
+    tickets: dict[str, str] = field(default_factory=dict)
+    """Which job each ticket was given to."""
     excused: set[str] = field(default_factory=set)
     """Available jobs whose ring may be missing, since it was lost or dropped with a word."""
 
@@ -85,18 +95,48 @@ class Judge:
         """Judge a commit, and say what it changed; `kinds` names the verb of each job's history."""
         before, self.rows = self.rows, self._read()
         self._forget_nobody()
-        changed = [(before[row.id], row) for row in self.rows.values() if row != before[row.id]]
+        self._welcome([row for row in self.rows.values() if row.id not in before])
+        changed = [(before[row.id], row) for row in self.rows.values() if row != before.get(row.id, row)]
         held = {lease.job_id: lease for lease in leases}
         made: list[Transition] = []
+        self._check_limit()
         for old, new in changed:
             self._check_final(old, new)
+            self._check_family(old, new)
             self._check_owner(process, verb, held, old, new)
             if old.moments != new.moments:
                 transition = Transition(Move(kinds[new.id]), JobState(old.state), JobState(new.state))
                 self._count(transition, new)
                 made.append(transition)
             self._check_budget(new)
+            self._check_ticket(new)
         return made
+
+    def _welcome(self, children: list[Row]) -> None:
+        """Children are born; a place has one of them."""
+        for row in children:
+            self.spent[row.id] = 0
+        if children:
+            places = Counter(
+                (row.parent_id, row.group, row.position) for row in self.rows.values() if row.group
+            )
+            twice = [place for place, count in places.items() if count > 1]
+            if twice:
+                raise Broken(f"two children have one place: {twice}")
+
+    def _check_limit(self) -> None:
+        """Of those that a limit counts no more run than may."""
+        running = [row.id for row in self.rows.values() if row.state == JobState.RUNNING and row.limit_key]
+        if len(running) > MOST_LIMITED:
+            raise Broken(f"at once run {running}")
+
+    def _check_family(self, old: Row, new: Row) -> None:
+        """A parent that waits for all of its children completes after all of them."""
+        if new.state != JobState.COMPLETED or old.state == JobState.COMPLETED:
+            return
+        left = [row.id for row in self.rows.values() if row.parent_id == new.id and not row.is_final]
+        if left:
+            raise Broken(f"{new.id} completed before its children {left}")
 
     def beat(self, process: Process, worker_id: str, now: float) -> None:
         """A worker's row was written by itself."""
@@ -159,6 +199,10 @@ class Judge:
         runs_in = self.handlers.get((old.id, str(old.token)))
         if verb in {"settle", "hand_back"} and runs_in is not None and runs_in.is_alive:
             raise Broken(f"{old.id} was given up by {process.name} while its handler runs")
+
+    def _check_ticket(self, new: Row) -> None:
+        if new.ticket not in {None, TURN} and self.tickets.setdefault(new.ticket, new.id) != new.id:
+            raise Broken(f"{new.id} has the ticket of {self.tickets[new.ticket]}")
 
     def _check_author(self, process: Process, held: dict[JobId, Lease], old: Row) -> None:
         lease = held.get(JobId(old.id))

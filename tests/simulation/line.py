@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.ledger import Ledger
+from holdfast.ledger.children import Children
+from holdfast.ledger.concurrency import Concurrency
 from holdfast.tests.simulation.fibers import Kernel
 
 
@@ -17,6 +19,10 @@ class Line:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._ledger, name)
+        if isinstance(verb, (Children, Concurrency)):
+            family: Any = verb
+            setattr(self, name, Line(self._kernel, family, self._latency))
+            return getattr(self, name)
         if not callable(verb):
             return verb
 

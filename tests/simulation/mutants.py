@@ -142,9 +142,59 @@ MUTANTS: Final = (
         (
             Patch(
                 "holdfast.ledger.statements.settle",
-                '(and_(self.is_kind("park"), ~woken), named("parked"))',
+                '(and_(self.is_kind("park"), ~self._is_woken), named("parked"))',
                 '(self.is_kind("park"), named("parked"))',
             ),
         ),
+    ),
+    Mutant(
+        "children-by-counter",
+        "a wait is over when as many ends were counted as there are children",
+        (
+            Patch(
+                "holdfast.ledger.statements.children",
+                "        ~_some_child(mine, _open(_child)),\n",
+                "        _counted(mine) >= _some_count(mine),\n",
+            ),
+            Patch(
+                "holdfast.ledger.statements.children",
+                "def _some_child(*conditions",
+                "def _counted(mine):\n"
+                "    from holdfast.ledger.schema import job_moments\n"
+                "    ends = job_moments.c.state.in_(['completed', 'cancelled', 'quarantined'])\n"
+                "    found = select(func.count()).where(mine, job_moments.c.job_id == _child.c.id, ends)\n"
+                "    return found.correlate(jobs, gatherings).scalar_subquery()\n\n\n"
+                "def _some_count(mine):\n"
+                "    found = select(func.count()).where(mine)\n"
+                "    return found.correlate(jobs, gatherings).scalar_subquery()\n\n\n"
+                "def _some_child(*conditions",
+            ),
+        ),
+    ),
+    Mutant(
+        "no-sweep-of-parents",
+        "only who ended a child looks after its parent",
+        (Patch("holdfast.workers.services.parents", "self._children.wake(self._batch)", "0"),),
+    ),
+    Mutant(
+        "children-left-behind",
+        "nobody asks the children of a cancelled parent to end",
+        (Patch("holdfast.workers.services.parents", "self._children.cancel_bereaved(self._batch)", "0"),),
+    ),
+    Mutant(
+        "one-too-many",
+        "a claim counts the places under a limit before it takes its own",
+        (
+            Patch(
+                "holdfast.ledger.concurrency",
+                "if running[keys[row.id]] > limits[row.task].most:",
+                "if running[keys[row.id]] - 1 > limits[row.task].most:",
+            ),
+        ),
+    ),
+    Mutant(
+        "release-again",
+        "a release whose answer was lost is repeated, and gives the same tickets to other jobs",
+        (Patch("holdfast.ledger.parking", ', doing="release", is_repeatable=False)', ', doing="release")'),),
     ),
 )

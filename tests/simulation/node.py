@@ -10,20 +10,25 @@ from celery import Celery
 
 from holdfast.jobs.events import Event, Events
 from holdfast.jobs.ids import JobId
+from holdfast.jobs.retention import RetentionPolicy
 from holdfast.tests.simulation.broker import Bell, Broker, EpochLine, Link, Message
 from holdfast.tests.simulation.database import NOON
 from holdfast.tests.simulation.fibers import Kernel, Process
 from holdfast.tests.simulation.parts import REGISTRY
 from holdfast.tests.simulation.shelf import Shelf
+from holdfast.tests.simulation.upstream import Upstream
 from holdfast.workers.config import WorkerConfig
 from holdfast.workers.outfit import Outfit
 from holdfast.workers.runtime import Runtime
 from holdfast.workers.services.epoch import EpochWatch
 from holdfast.workers.services.leader import Leadership
+from holdfast.workers.services.parents import Parents
 from holdfast.workers.services.pruner import Pruner
+from holdfast.workers.services.releaser import Releaser
 from holdfast.workers.services.rescuer import Expirer, Rescuer
 from holdfast.workers.services.service import ServiceThread
 from holdfast.workers.services.stager import Stager
+from holdfast.workers.services.turns import Turns
 from holdfast.workers.services.undertaker import Undertaker
 from holdfast.workers.tickets import RingTicket
 
@@ -63,7 +68,7 @@ class Node:
     """The main thread of a worker: Celery's part of it."""
 
     def __init__(
-        self, kernel: Kernel, broker: Broker, ledger: Any, shelf: Shelf, *,
+        self, kernel: Kernel, broker: Broker, ledger: Any, shelf: Shelf, upstream: Upstream, *,
         name: str, unsure_limit_seconds: float,
         on_event: Callable[[Event], object], on_ack: Callable[[Process, JobId], object],
     ) -> None:  # fmt: skip
@@ -80,6 +85,7 @@ class Node:
         self._is_resting = False
         self._ledger = ledger
         self._shelf = shelf
+        self._upstream = upstream
         self._bell = Bell(broker, self.process)
         self.runtime = Runtime(_config(name, unsure_limit_seconds), self._outfit())
 
@@ -182,18 +188,30 @@ class Node:
         watch = EpochWatch(
             line, ledger, line, events=events, on_contact=runtime.on_broker_contact, pause_seconds=5.0
         )
-        lead = Leadership(ledger, "maintenance", lambda: runtime.worker_id, seconds=9.0, clock=clock)
+
+        def lead() -> Leadership:
+            return Leadership(ledger, "maintenance", lambda: runtime.worker_id, seconds=9.0, clock=clock)
+
+        releaser = Releaser(
+            ledger, self._upstream, self._bell.ring, events=events, clock=clock,
+            sweep_seconds=_SWEEP_SECONDS, batch=_BATCH,
+        )  # fmt: skip
         led = [
             Stager(
                 ledger, self._bell.ring, epoch=lambda: watch.current, events=events,
                 pause_seconds=_SWEEP_SECONDS, batch=_BATCH,
             ),
-            Rescuer(ledger, events=events, pause_seconds=_SWEEP_SECONDS, batch=_BATCH),
+            Rescuer(
+                ledger, releaser.give_back, events=events, pause_seconds=_SWEEP_SECONDS, batch=_BATCH
+            ),
+            Turns(ledger, pause_seconds=_SWEEP_SECONDS, batch=_BATCH),
+            Parents(ledger, pause_seconds=_SWEEP_SECONDS, batch=_BATCH),
             Expirer(
                 ledger, events=events, no_offer_seconds=6.0, pause_seconds=LEASE_SECONDS / 4, batch=_BATCH
             ),
             Pruner(
-                ledger, completed_seconds=_DAY_SECONDS, quarantined_seconds=_DAY_SECONDS,
+                ledger,
+                RetentionPolicy.plain(_DAY_SECONDS, _DAY_SECONDS),
                 pause_seconds=60.0, batch=_BATCH,
             ),
         ]  # fmt: skip
@@ -202,7 +220,8 @@ class Node:
             heir=runtime.heir,
         )  # fmt: skip
         return [
-            ServiceThread("maintenance", led, leads=lead, events=events, clock=clock),
+            ServiceThread("maintenance", led, leads=lead(), events=events, clock=clock),
+            ServiceThread("releaser", [releaser], leads=lead(), events=events, clock=clock),
             ServiceThread("undertaker", [undertaker], leads=lambda: True, events=events, clock=clock),
             ServiceThread("epoch", [watch], leads=lambda: True, events=events, clock=clock),
         ]
@@ -224,6 +243,7 @@ def _config(name: str, unsure_limit_seconds: float) -> WorkerConfig:
         soft_timeout_seconds=None,
         hard_timeout_seconds=3600.0,
         result_largest_bytes=1024,
+        arguments_largest_bytes=1024,
         reconnect_longest_seconds=1.0,
         spool_largest_bytes=1024**2,
     )

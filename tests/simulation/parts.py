@@ -15,9 +15,13 @@ from holdfast.tasks.task import task
 from holdfast.tests.simulation.fibers import Kernel
 
 PLAY: Final = "simulation.play"
+LIMITED: Final = "simulation.limited"
+MOST_LIMITED: Final = 2
 NOT_OFFERED: Final = "simulation.nobody_offers_this"
 POLICY: Final = RetryPolicy(max_attempts=3, base_seconds=0.5, cap_seconds=1.0, unknown_attempts=2)
 REGISTRY: Final = Registry()
+COLLECTED: Final = ("long", "doomed", "long")
+"""The children of `collects`; the one in the middle is requeued while the others may still run."""
 _LONG_SECONDS: Final = 6.0
 
 
@@ -32,6 +36,10 @@ class Stage(Protocol):
 
     def ask_for_approval(self, job_id: JobId, seconds: float) -> None:
         """Let somebody approve it after a while."""
+        ...
+
+    def call(self) -> None:
+        """Call the upstream. Raises BreakerOpen."""
         ...
 
     def handler_began(self, job_id: str, token: str) -> None:
@@ -55,6 +63,13 @@ async def play(ctx: TaskContext, part: str) -> str:
     finally:
         stage.handler_ended(ctx.job.id, token)
     return f"{part} of {ctx.job.id}"
+
+
+@task(name=LIMITED, retry=POLICY, registry=REGISTRY, concurrency=MOST_LIMITED)
+async def limited(ctx: TaskContext, part: str) -> str:
+    """Play a part of which only so many may be played at once."""
+    result: str = await play(ctx, part)
+    return result
 
 
 async def _work(ctx: TaskContext, stage: Stage) -> None:
@@ -102,6 +117,30 @@ async def _wait_shortly(ctx: TaskContext, stage: Stage) -> None:
     await _wait(ctx, stage, longest_seconds=0.2)
 
 
+async def _call(ctx: TaskContext, stage: Stage) -> None:
+    stage.call()
+    await asyncio.sleep(stage.random.random() * 0.5)
+
+
+async def _has_children(ctx: TaskContext, stage: Stage) -> None:
+    await asyncio.sleep(stage.random.random() * 0.5)
+    await ctx.map(play, [("work",), ("flaky",), ("work",)])
+    await asyncio.sleep(stage.random.random() * 0.5)
+
+
+async def _collects(ctx: TaskContext, stage: Stage) -> None:
+    # The judge sees whether it ends while one of them is open.
+    await ctx.map(play, [(part,) for part in COLLECTED], on_failure="collect")
+
+
+async def _waits_for_one_that_is_cancelled(ctx: TaskContext, stage: Stage) -> None:
+    await ctx.map(play, [("wait for nothing",)], on_failure="collect")
+
+
+async def _leaves_children(ctx: TaskContext, stage: Stage) -> None:
+    await ctx.map(play, [("wait for nothing",), ("tidy",), ("work",)])
+
+
 async def _wait_for_nothing(ctx: TaskContext, stage: Stage) -> None:
     raise signals.Park("what never comes")
 
@@ -116,10 +155,14 @@ _PARTS: Final[dict[str, Callable[..., object]]] = {
     "wait": _wait,
     "wait shortly": _wait_shortly,
     "wait for nothing": _wait_for_nothing,
+    "call": _call,
+    "has children": _has_children,
+    "collects": _collects,
+    "waits for a cancelled child": _waits_for_one_that_is_cancelled,
 }
 
 
-def jobs(random: Random) -> list[NewJob]:
+def jobs(random: Random, seed: int) -> list[NewJob]:
     """Write the requests of a run."""
 
     def soon() -> float:
@@ -131,6 +174,7 @@ def jobs(random: Random) -> list[NewJob]:
         ("flaky", soon(), None), ("doomed", soon(), None), ("snooze", soon(), None),
         ("wait", soon(), None), ("wait shortly", soon(), None), ("wait shortly", soon(), None),
         ("wait for nothing", soon(), 8.0),
+        ("call", soon(), None), ("call", soon(), None), ("call", soon(), None), ("call", soon(), None),
     ]  # fmt: skip
     made = [_job(number, part, delay, deadline) for number, (part, delay, deadline) in enumerate(wanted)]
     return [
@@ -141,11 +185,30 @@ def jobs(random: Random) -> list[NewJob]:
         _job(len(made) + 3, "cancelled while running", 0.0, None, task_name=PLAY),
         _job(len(made) + 4, "expires while scheduled", 60.0, 4.0, task_name=PLAY),
         _job(len(made) + 5, "never offered", 0.0, None, task_name=NOT_OFFERED),
+        *_extras(seed, len(made) + 6, soon),
     ]
+
+
+def _extras(seed: int, number: int, soon: Callable[[], float]) -> list[NewJob]:
+    """A third of the runs has families, a third a limit: so that most of a run's time is not theirs."""
+    match seed % 3:
+        case 1:
+            families = (
+                "has children", "collects", "waits for a cancelled child", "cancelled with its children",
+            )  # fmt: skip
+            return [_job(number + place, part, soon(), None) for place, part in enumerate(families)]
+        case 2:
+            return [
+                _job(number + place, "work", soon(), None, task_name=LIMITED)
+                for place in range(2 * MOST_LIMITED + 1)
+            ]
+        case _:
+            return []
 
 
 _PARTS["cancelled while scheduled"] = _work
 _PARTS["cancelled while parked"] = _wait_for_nothing
+_PARTS["cancelled with its children"] = _leaves_children
 _PARTS["cancelled while running"] = _tidy
 _PARTS["expires while scheduled"] = _work
 

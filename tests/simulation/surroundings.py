@@ -14,6 +14,7 @@ from unittest.mock import patch
 from holdfast.jobs import ids as ids_module
 from holdfast.ledger import identity as identity_module
 from holdfast.ledger import transaction as transaction_module
+from holdfast.tasks import waiting as waiting_module
 from holdfast.tests.simulation import threads
 from holdfast.tests.simulation.event_loop import SimulatedLoop
 from holdfast.tests.simulation.fibers import Kernel
@@ -36,7 +37,7 @@ _USE_THREADS = (
     beat_module, drain_module, loop_module, outcomes_module, registration_module, runtime_module,
     service_module, strays_module, threads_module, writer_module, futures_module,
 )  # fmt: skip
-_USE_CHANCE = (executor_module, gate_module, transaction_module)
+_USE_CHANCE = (executor_module, gate_module, transaction_module, waiting_module)
 _USE_SECRETS = (ids_module, identity_module)
 
 

@@ -8,6 +8,7 @@ from celery.worker import state as celery_state
 
 from holdfast.jobs.events import Event, JobClaimed, RingDropped, RingsSent
 from holdfast.jobs.ids import JobId
+from holdfast.resilience.errand import current_errand
 from holdfast.tests.simulation import parts
 from holdfast.tests.simulation.broker import Broker
 from holdfast.tests.simulation.commits import Commits
@@ -23,6 +24,7 @@ from holdfast.tests.simulation.plan import CALM_AT_SECONDS, Plan
 from holdfast.tests.simulation.story import Broken, Story
 from holdfast.tests.simulation.surroundings import surroundings
 from holdfast.tests.simulation.troubles import Troubles
+from holdfast.tests.simulation.upstream import SEARCH, Upstream
 
 FEWEST_STEPS: Final = 200
 _STEPS_BETWEEN_LOOKS: Final = 10
@@ -67,13 +69,16 @@ class World:
         self.story = Story()
         self._broker = broker = Broker(kernel, self._on_lost_ring, loses=not plan.is_noisy)
         self._judge = judge = Judge(
-            database, parts.jobs(kernel.random), parts.POLICY.max_attempts, LEASE_SECONDS
+            database, parts.jobs(kernel.random, seed), parts.POLICY.max_attempts, LEASE_SECONDS
         )
         self._commits = Commits(kernel, database, judge, plan, self._note)
         line: Any = Line(kernel, database.ledger, self._way_to_the_ledger)
         self._desk = Desk(kernel, judge, line)
         self._commits.on_failover = self._desk.ask_again
-        self._fleet = Fleet(kernel, plan, broker, line, on_event=self._on_event, on_ack=self._on_ack)
+        self._upstream = Upstream(kernel)
+        self._fleet = Fleet(
+            kernel, plan, broker, line, self._upstream, on_event=self._on_event, on_ack=self._on_ack
+        )
         self._troubles = Troubles(kernel, plan, broker, self._fleet, self._note)
         kernel.stage = self
 
@@ -85,6 +90,11 @@ class World:
     def ask_for_approval(self, job_id: JobId, seconds: float) -> None:
         """Let somebody approve it after a while."""
         self._desk.ask_for_approval(job_id, seconds)
+
+    def call(self) -> None:
+        """Call the upstream, with the ticket that the running job brought along."""
+        errand = current_errand()
+        self._upstream.call(None if errand is None else errand.tickets.pop(SEARCH, None))
 
     def handler_began(self, job_id: str, token: str) -> None:
         """Note which process runs a handler."""

@@ -14,6 +14,7 @@ from holdfast.jobs.ids import JobId, WorkerId
 from holdfast.jobs.job import Claim, ClaimRequest, NewJob, Offer
 from holdfast.ledger import Ledger
 from holdfast.ledger.quarantine import Quarantine
+from holdfast.ledger.schedules import Schedules
 from holdfast.tests.support.builders import QUEUE, a_new_job, a_worker, an_offer
 from holdfast.tests.support.waiting import until_async
 from holdfast.workers.attempt import RunningAttempt
@@ -75,7 +76,7 @@ class Unsteady:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._ledger, name)
-        if isinstance(verb, Quarantine):
+        if isinstance(verb, (Quarantine, Schedules)):
             return _Part(self, verb)
         return self._breakable(name, verb) if callable(verb) else verb
 
@@ -98,7 +99,7 @@ class Unsteady:
 class _Part:
     """A part of the ledger behind the same line."""
 
-    def __init__(self, line: Unsteady, part: Quarantine) -> None:
+    def __init__(self, line: Unsteady, part: Quarantine | Schedules) -> None:
         self._line = line
         self._part = part
 

@@ -22,6 +22,8 @@ _ANYTHING = st.builds(
     slow=st.integers(0, 12),
     overdue=st.integers(-12, 12),
     tail=st.integers(0, 30),
+    ok_age=st.integers(0, 70_000),
+    tail_age=st.integers(0, 70_000),
     retry_after=st.one_of(st.just(0), st.integers(0, 2_000_000)),
     fatal=st.sampled_from(["", "", "", "", "", "", "", "the key"]),
     probe=st.sampled_from(ProbeWord),
@@ -43,6 +45,10 @@ _WORDS = [
         Message, who=_NAMES, epoch=st.just(-1), ok=st.integers(1, 40), failed=st.just(1), tail=st.just(1)
     ),
     st.builds(Message, who=_NAMES, epoch=st.just(-1), failed=st.integers(1, 20)),
+    st.builds(
+        Message, who=_NAMES, epoch=st.just(-1), failed=st.integers(1, 9), tail_age=st.integers(0, 9_000)
+    ),
+    st.builds(Message, who=_NAMES, epoch=st.just(-1), ok=st.integers(1, 9), ok_age=st.integers(0, 9_000)),
     st.builds(Message, who=_NAMES, epoch=st.just(-1), pushed=st.integers(1, 9), ok=st.integers(0, 1)),
     st.builds(Message, who=_NAMES, epoch=st.just(-1), slow=st.just(1), overdue=st.just(1)),
     st.builds(Message, who=_NAMES, epoch=st.just(-1), probe=st.just(ProbeWord.ASK), token=_TOKENS),

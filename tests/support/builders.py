@@ -10,6 +10,7 @@ from holdfast.jobs.ids import new_job_id, new_lease_token, new_worker_id
 from holdfast.jobs.job import Claim, Job, NewJob, Offer, Settlement
 from holdfast.jobs.lease import Fence, Lease
 from holdfast.jobs.outcome import Completed, Outcome
+from holdfast.jobs.schedules.definition import Definition
 from holdfast.jobs.state import JobState
 from holdfast.ledger import LedgerConfig
 from holdfast.ledger.records import NewWorker
@@ -58,6 +59,12 @@ def a_claim(**fields: Any) -> Claim:
     )
 
 
+def a_definition(**fields: Any) -> Definition:
+    """A schedule of the test task, of each minute."""
+    defaults: dict[str, Any] = {"name": "nightly", "rule": "every 60s", "task": TASK}
+    return Definition(**{**defaults, **fields})
+
+
 def an_offer(**fields: Any) -> Offer:
     """What a test worker can run."""
     defaults: dict[str, Any] = {"task": TASK, "version": "1", "queue": QUEUE}
@@ -96,6 +103,7 @@ def a_config(**fields: Any) -> WorkerConfig:
         "soft_timeout_seconds": None,
         "hard_timeout_seconds": 60.0,
         "result_largest_bytes": 1024,
+        "arguments_largest_bytes": 1024,
         "reconnect_longest_seconds": 1.0,
         "spool_largest_bytes": 1024**2,
     }

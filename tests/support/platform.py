@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from sqlalchemy import text
 
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
@@ -85,6 +86,24 @@ class Platform:
         worker.control_group = control_group
         self.workers.append(worker)
         return worker.start() if is_awaited else worker.launch()
+
+    def by_hand(self, statement: str, **values: object) -> list[Any]:
+        """Do what somebody with a database console would, and return the rows if there are any."""
+        with self.ledger.session() as session:
+            connection = session.connection()
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL search_path TO {self.namespace}")
+            done = connection.execute(text(statement), values)
+            found = list(done) if done.returns_rows else []
+            session.commit()
+        return found
+
+    def leader(self) -> WorkerServer | None:
+        """Return the worker that leads maintenance, if its row says so of one that is there."""
+        rows = self.by_hand("SELECT worker_id FROM leaders WHERE role = 'maintenance'")
+        leaders = {row[0] for row in rows}
+        pids = {row.pid for row in self.ledger.workers() if row.id in leaders}
+        return next((one for one in self.workers if one.is_running and one.worker_pid in pids), None)
 
     def jobs(self, ids: list[Any]) -> list[Job]:
         """Read jobs in the order of their ids."""

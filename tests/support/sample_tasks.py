@@ -15,6 +15,8 @@ from pathlib import Path
 from celery import shared_task
 
 from holdfast.jobs import signals
+from holdfast.jobs.errors import BreakerOpen
+from holdfast.resilience.errand import current_errand
 from holdfast.resilience.retry import RetryPolicy
 from holdfast.tasks.context import TaskContext
 from holdfast.tasks.task import task
@@ -262,6 +264,32 @@ async def hungry(ctx: TaskContext, megabytes: int) -> int:
         pass
     (await echo.enqueue("from a child"))
     return size
+
+
+@task(name="sample.call", retry=QUICK)
+async def call(upstream: str) -> str:
+    """Call an upstream that lets through only who brings a ticket."""
+    return _shown(upstream)
+
+
+@task(name="sample.call_on_thread", retry=QUICK)
+def call_on_thread(upstream: str) -> str:
+    """Do the same on a thread."""
+    return _shown(upstream)
+
+
+@task(name="sample.call_apart", retry=QUICK, isolated=True)
+async def call_apart(upstream: str) -> str:
+    """Do the same in a process of its own."""
+    return _shown(upstream)
+
+
+def _shown(upstream: str) -> str:
+    errand = current_errand()
+    ticket = None if errand is None else errand.tickets.pop(upstream, None)
+    if ticket is None:
+        raise BreakerOpen(upstream=upstream)
+    return str(ticket)
 
 
 def die(how: str) -> None:

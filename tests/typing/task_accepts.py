@@ -2,7 +2,7 @@
 
 from typing import assert_type
 
-from holdfast import Client, Handle, RetryPolicy, Task, TaskContext, connect, task
+from holdfast import Client, Handle, RetryPolicy, Task, TaskContext, Unique, connect, task
 from holdfast.tasks.bound import BoundTask
 from holdfast.testing import JobOutcome, Platform, run_task, run_task_sync
 
@@ -25,7 +25,7 @@ def threaded(ctx: TaskContext, number: int) -> float:
     return number + ctx.attempt
 
 
-@task(queue="slow")
+@task(queue="slow", unique=Unique(by=(), on_conflict="drop"))
 def bare() -> None:
     """The shortest handler."""
 
@@ -42,7 +42,7 @@ async def enqueue() -> None:
     assert_type(plain.apply_async(("Ada",), countdown=5), Handle[list[int]])
     assert_type((await plain.enqueue_many([("Ada",), {"name": "Eve"}]))[0], Handle[list[int]])
     assert_type(await with_context.options(key="x", priority=1).enqueue("Ada", times=2), Handle[str])
-    assert_type(bare.options(delay_seconds=5), BoundTask[[], None])
+    assert_type(bare.options(delay_seconds=5, unique=False), BoundTask[[], None])
     await bare.enqueue()
 
 

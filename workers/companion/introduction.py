@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from holdfast.jobs.backlog import BacklogLimit
 from holdfast.jobs.ids import WorkerId
 from holdfast.ledger import LedgerConfig
 
@@ -44,5 +45,7 @@ class Introduction:
         """Read what `as_line` wrote."""
         values: dict[str, Any] = json.loads(line)
         terms: dict[str, Any] = values.pop("terms")
-        ledger = LedgerConfig(**terms.pop("ledger"))
+        written: dict[str, Any] = terms.pop("ledger")
+        limits = {queue: BacklogLimit(**limit) for queue, limit in written.pop("backlog_limits").items()}
+        ledger = LedgerConfig(backlog_limits=limits, **written)
         return cls(terms=LifeTerms(ledger=ledger, **terms), **values)

@@ -24,7 +24,7 @@ from holdfast.jobs.state import JobState
 from holdfast.ledger import Ledger
 from holdfast.tasks.outbox import Connection
 from holdfast.workers.attempt import Interrupt, RunningAttempt
-from holdfast.workers.executor import Executor
+from holdfast.workers.executor import Aids, Executor
 from holdfast.workers.isolated import wire
 from holdfast.workers.isolated.parts import Parts
 from holdfast.workers.outcomes import outcome_as_json
@@ -85,10 +85,12 @@ class _Child:
             watcher=_Ignored(),
             on_abandoned=self._on_abandoned,
             limits=parts.limits,
+            aids=Aids(upstreams=parts.upstreams),
         )
         self._say({"ready": os.getpid()})
         while (message := await wire.read(reader)) is not None:
             if "run" in message:
+                parts.callers = message["callers"]
                 attempt = RunningAttempt(wire.claim_of_json(message["run"]), clock.monotonic())
                 self._begin(executor, attempt)
             elif (running := self._running.get(message["interrupt"])) is not None:

@@ -87,7 +87,14 @@ class Lane:
         self._is_closed = False
         self.on_room: Callable[[], object] = bool
         """Called when a process has ended, and another one may begin."""
+        self.count_callers: Callable[[], int] = int
+        """By what a process divides a limit while the store is lost; it hears so with each job."""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_use(self) -> int:
+        """How many processes there are now."""
+        return len(self._cells)
 
     def wishes(self) -> list[tuple[Apart, int]]:
         """Return what there is room for, and for how many: first where suspects may be joined."""
@@ -159,7 +166,10 @@ class Lane:
         member.attempt.watch(lambda: self._interrupt(cell, child, member))
         # Its limits begin when it can begin.
         await child.ready.wait()
-        child.send({"run": wire.claim_as_json(member.attempt.claim)})
+        callers = self.count_callers()
+        child.send({"run": wire.claim_as_json(member.attempt.claim), "callers": callers})
+        # The claim has taken them along.
+        member.attempt.errand.tickets.clear()
         if member.attempt.interrupted is not None:
             child.send(_interruption(member.attempt, member.attempt.interrupted))
 

@@ -8,10 +8,17 @@ from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.events import Events
 from holdfast.ledger import connect
 from holdfast.monitoring.logs import LogEvents
+from holdfast.resilience.chaos import Injector
+from holdfast.resilience.chaos_text import strategies_of
+from holdfast.resilience.fleet import FLEET
+from holdfast.resilience.sharing import share
 from holdfast.tasks import ambient
+from holdfast.tasks.agents.webhook.jobs import OUTBOUND
 from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell
+from holdfast.tasks.outbound import AddressRules
 from holdfast.workers.limits import Limits
+from holdfast.workers.upstreams import FleetUpstreams, Upstreams
 
 
 class Parts:
@@ -22,8 +29,12 @@ class Parts:
         settings = app.settings
         self.clock = SystemClock()
         self.limits = Limits(
-            settings.soft_timeout_seconds, settings.hard_timeout_seconds, settings.result_largest_bytes
+            settings.soft_timeout_seconds,
+            settings.hard_timeout_seconds,
+            settings.result_largest_bytes,
+            settings.arguments_largest_bytes,
         )
+        self.upstreams: Upstreams = FleetUpstreams(FLEET)
         self.ledger = connect(replace(settings.ledger_config("holdfast-isolated"), pool_size=1))
         self._doorbell = Doorbell(
             app,
@@ -31,6 +42,15 @@ class Parts:
             queue_prefix=settings.names.queue_prefix,
             quorum=settings.broker().kind == "rabbitmq",
         )
+        self.ledger.children.ring = self.ledger.concurrency.ring = self._doorbell.ring
+        self.callers = 0
+        """By what to divide a limit while the store is lost, as the worker said with the latest job."""
+        FLEET.processes = lambda: self.callers
+        FLEET.events = Events(LogEvents())
+        share(settings.shared_state(), namespace=settings.namespace)
+        if strategies := strategies_of(settings.chaos):
+            FLEET.strike_by(Injector(strategies))
+        OUTBOUND.rules = AddressRules.of(settings.webhook_allowed_networks)
         self._stack = ExitStack()
         self._stack.enter_context(
             ambient.use(
@@ -45,7 +65,8 @@ class Parts:
         )
 
     def close(self) -> None:
-        """Send the rings that wait, and disconnect."""
+        """Send the rings that wait, tell what calls came to, and disconnect."""
+        FLEET.stop()
         self._stack.close()
         self._doorbell.close()
         self.ledger.close()

@@ -1,5 +1,6 @@
 """The pruner: finished jobs leave after their retention."""
 
+from holdfast.jobs.retention import RetentionPolicy
 from holdfast.ledger import Ledger
 
 
@@ -8,27 +9,13 @@ class Pruner:
 
     name = "pruner"
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        *,
-        completed_seconds: float,
-        quarantined_seconds: float,
-        pause_seconds: float,
-        batch: int,
-    ) -> None:
-        """Keep completed and cancelled jobs for one time, quarantined ones for another."""
+    def __init__(self, ledger: Ledger, policy: RetentionPolicy, *, pause_seconds: float, batch: int) -> None:
+        """Keep jobs as long as the policy says."""
         self._ledger = ledger
-        self._completed_seconds = completed_seconds
-        self._quarantined_seconds = quarantined_seconds
+        self._policy = policy
         self._batch = batch
         self.pause_seconds = pause_seconds
 
     def run_once(self) -> bool:
         """Remove one batch."""
-        removed = self._ledger.prune(
-            completed_seconds=self._completed_seconds,
-            quarantined_seconds=self._quarantined_seconds,
-            limit=self._batch,
-        )
-        return removed >= self._batch
+        return self._ledger.retention.prune(self._policy, self._batch) >= self._batch

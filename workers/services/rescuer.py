@@ -1,5 +1,7 @@
 """The rescuer: running jobs whose worker is gone go back, waiting jobs past their time end visibly."""
 
+from collections.abc import Callable, Sequence
+
 from holdfast.jobs.events import Events, JobExpired, JobHasNoOffer, JobRescued
 from holdfast.jobs.job import Leftover
 from holdfast.jobs.state import JobState
@@ -14,9 +16,21 @@ class Rescuer:
 
     name = "rescuer"
 
-    def __init__(self, ledger: Ledger, *, events: Events, pause_seconds: float, batch: int) -> None:
-        """Sweep every `pause_seconds`."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        give_back: Callable[[Sequence[str]], object],
+        *,
+        events: Events,
+        pause_seconds: float,
+        batch: int,
+    ) -> None:
+        """Sweep every `pause_seconds`. `give_back` never blocks, and takes the tickets of the dead.
+
+        The fleet's one probe of an upstream may be among them, and all who wait would wait for its lease.
+        """
         self._ledger = ledger
+        self._give_back = give_back
         self._events = events
         self._batch = batch
         self.pause_seconds = pause_seconds
@@ -24,6 +38,9 @@ class Rescuer:
     def run_once(self) -> bool:
         """Free one batch."""
         freed = self._ledger.rescue(self._batch)
+        tickets = [left.ticket for left in freed if left.ticket is not None]
+        if tickets:
+            self._give_back(tickets)
         for left in freed:
             self._events.emit(
                 JobRescued(

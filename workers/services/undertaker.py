@@ -26,18 +26,24 @@ class Undertaker:
         events: Events,
         pause_seconds: float,
         heir: Heir | None = None,
+        on_count: Callable[[int], object] = bool,
     ) -> None:
-        """Look from this process; without an heir nothing on the disk is looked at."""
+        """Look from this process; without an heir nothing on the disk is looked at.
+
+        `on_count` is told at each look how many workers live, this one included.
+        """
         self._ledger = ledger
         self._here = here
         self._self_id = self_id
         self._events = events
         self._heir = heir
+        self._on_count = on_count
         self.pause_seconds = pause_seconds
 
     def run_once(self) -> bool:
         """Declare the dead of this machine."""
         workers = self._ledger.workers()
+        self._on_count(len(workers))
         left = self._heir.replay(self._ledger) if self._heir is not None else []
         for worker in workers:
             birth = birth_of(worker)

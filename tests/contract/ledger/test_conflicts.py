@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
-from holdfast.jobs.errors import LedgerUnavailable
+from holdfast.jobs.errors import KeyBusy, LedgerUnavailable
 from holdfast.jobs.ids import new_lease_token
 from holdfast.jobs.job import ClaimRequest
 from holdfast.jobs.state import JobState
+from holdfast.jobs.unique import Unique, key_of
 from holdfast.ledger import connect
 from holdfast.ledger.transaction import MOST_TRIES
-from holdfast.tests.support.builders import a_new_job, a_settlement, a_worker
+from holdfast.tests.support.builders import TASK, a_new_job, a_settlement, a_worker
 from holdfast.tests.support.waiting import until
 
 HOW = {"queues": ["default"], "default_attempt_seconds": 60.0, "hard_limits": {}}
@@ -139,6 +140,19 @@ def test_of_two_who_register_under_a_name_the_first_to_commit_is_the_elder(ledge
         second.result(30)
     assert was_first == [worker.id for worker in ledger.workers()]
     other.close()
+
+
+def test_an_open_transaction_holds_a_unique_key(ledger):
+    """Who asks meanwhile waits for its end, as long as a lock is waited for; then the answer is clear."""
+    first, second = (a_new_job(unique=key_of(TASK, None, "{}", Unique())) for _ in range(2))
+    with ThreadPoolExecutor(1) as pool, ledger.session() as session:
+        ledger.enqueue([first], connection=session.connection())
+        waiting = pool.submit(ledger.enqueue, [second])
+        with pytest.raises(KeyBusy):
+            waiting.result(30)
+        waiting = pool.submit(ledger.enqueue, [second])
+        session.rollback()
+        assert waiting.result(30)[0].created
 
 
 def waiting(server):

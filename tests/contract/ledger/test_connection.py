@@ -15,7 +15,7 @@ from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger import LedgerConfig, connect, identity
 from holdfast.ledger.engine import make_engine
 from holdfast.ledger.revision import HEAD, VERSION_TABLE
-from holdfast.ledger.schema import metadata
+from holdfast.ledger.schema_rules import metadata
 from holdfast.ledger.upgrade import alembic_config, migrate
 from holdfast.tests.support.builders import a_new_job, a_settlement
 

@@ -104,9 +104,7 @@ def outside(ledger, job_id, verb):
         ledger.requeue(job_id)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 @given(STEPS)
 def test_one_owner_one_ending(ledger, steps):
     """The history has no gap and no illegal move, one final state per generation, one running token."""

@@ -181,6 +181,19 @@ def test_restarted_server(ledger, worker):
     assert 1 == len(ledger.claim(worker.id, [ClaimRequest(new_lease_token())], **HOW))
 
 
+def test_who_is_frozen_in_the_middle_of_a_sweep_keeps_its_rows_no_longer_than_it_may(ledger, config):
+    """Others pass over them at first; then the server ends the sleeper's transaction, and they are theirs."""
+    ledger.enqueue([a_new_job(delay_seconds=0.01)])
+    sleeper = connect(replace(config, idle_transaction_seconds=1))
+    with sleeper.session() as session:
+        session.connection().exec_driver_sql(f"SET LOCAL search_path TO {config.schema}")
+        session.connection().exec_driver_sql("SELECT id FROM jobs FOR UPDATE")
+        assert 0 == ledger.stage(10)
+        until(lambda: ledger.stage(10) == 1, what="the row to be free")
+        session.invalidate()
+    sleeper.close()
+
+
 @pytest.fixture
 def lost_reply(ledger, monkeypatch):
     """Let the next COMMIT succeed and its reply get lost."""

@@ -165,9 +165,35 @@ def test_would_miss_the_deadline(ledger, claim, outcome):
     assert found.detail in said
 
 
+def test_would_be_parked_beyond_the_deadline(ledger, claim):
+    """What cannot go on before the deadline is not parked; what may, and what does not know, is."""
+    for earliest, state in [(100.0, JobState.QUARANTINED), (5.0, JobState.PARKED), (0.0, JobState.PARKED)]:
+        job = a_new_job(deadline_seconds=60)
+        ledger.enqueue([job])
+        held = claim(job.id)
+        park = Park("upstream:search", "it is open", held.job.wake_seq, earliest_seconds=earliest)
+        assert state == settle(ledger, held.lease, park).state
+        if state is JobState.QUARANTINED:
+            found = ledger.job(job.id)
+            assert QuarantineReason.DEADLINE == found.reason
+            assert found.detail.startswith("would miss the deadline by 4")
+            assert found.detail.endswith(" s, waiting for upstream:search")
+
+
+def test_who_was_woken_meanwhile_misses_nothing(ledger, claim):
+    """The wake-up is newer than what was known when it decided to park (B14)."""
+    job = a_new_job(deadline_seconds=60)
+    ledger.enqueue([job])
+    held = claim(job.id)
+    ledger.wake(job.id)
+    park = Park("upstream:search", "it is open", held.job.wake_seq, earliest_seconds=100.0)
+    assert JobState.AVAILABLE == settle(ledger, held.lease, park).state
+
+
 def test_total_age(ledger, lease):
-    """No job snoozes beyond its total age."""
+    """No job snoozes beyond its total age, and it is not told of a deadline that it never had."""
     assert JobState.QUARANTINED == settle(ledger, lease, Snooze(8 * 24 * 3600)).state
+    assert ledger.job(lease.job_id).detail.startswith("would outlive its total age by ")
 
 
 @pytest.mark.parametrize("outcome", NEXT)

@@ -162,10 +162,10 @@ def test_ping(ledger):
 
 def test_celery_results(ledger):
     """What a plain Celery task came to is kept, the last write stays, and it is pruned with the completed."""
-    assert None is ledger.celery_result("t")
-    ledger.store_celery_result("t", "STARTED", None, None)
-    ledger.store_celery_result("t", "FAILURE", '{"a":"\x00"}', "Traceback")
-    found = ledger.celery_result("t")
+    assert None is ledger.foreign.read("t")
+    ledger.foreign.store("t", "STARTED", None, None)
+    ledger.foreign.store("t", "FAILURE", '{"a":"\x00"}', "Traceback")
+    found = ledger.foreign.read("t")
     assert ("t", "FAILURE", '{"a":"\ufffd"}', "Traceback") == (
         found.task_id,
         found.state,
@@ -173,6 +173,6 @@ def test_celery_results(ledger):
         found.traceback,
     )
     ledger.prune(completed_seconds=60, quarantined_seconds=0, limit=10)
-    assert None is not ledger.celery_result("t")
+    assert None is not ledger.foreign.read("t")
     ledger.prune(completed_seconds=0, quarantined_seconds=0, limit=10)
-    assert None is ledger.celery_result("t")
+    assert None is ledger.foreign.read("t")

@@ -1,9 +1,11 @@
 """A client on a real ledger, once per database, and a hand that plays the worker."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
+from holdfast.jobs.backlog import limits_of
 from holdfast.jobs.events import Event, Events
 from holdfast.jobs.ids import JobId, new_lease_token
 from holdfast.jobs.job import Claim, ClaimRequest, Ring, Settlement
@@ -109,6 +111,17 @@ def client(ledger, bell, registry, emitted) -> Iterator[Client]:
     with use(client):
         yield client
     client.close()
+
+
+@pytest.fixture
+def client_with_limit(ledger, ledger_config, bell, registry, emitted) -> Iterator[Client]:
+    """The client in use, where one job may wait in the default queue."""
+    limited = connect(replace(ledger_config, backlog_limits=limits_of(["default=1"])))
+    client = Client(limited, bell, events=Events(emitted.append), registry=registry)
+    with use(client):
+        yield client
+    client.close()
+    limited.close()
 
 
 @pytest.fixture

@@ -15,16 +15,18 @@ from holdfast.jobs.errors import (
     JobNotFound,
     JobQuarantined,
     PayloadTooLarge,
+    QueueFull,
     ResultTimeout,
     SettingsError,
     UnknownTask,
     UnsupportedOption,
 )
-from holdfast.jobs.events import JobEnqueued
+from holdfast.jobs.events import JobEnqueued, JobsRefused
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.outcome import Quarantine
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.tasks import Client, Options, Registry, current_client, use
+from holdfast.tasks.bound import BoundTask
 
 BROKEN = Quarantine(QuarantineReason.ATTEMPTS_EXHAUSTED, Failure("httpx.ReadTimeout", "no answer"))
 
@@ -39,6 +41,31 @@ def test_enqueue_writes_the_job_and_rings(client, greet, bell, emitted, ledger):
     assert handle.created
     assert [handle.id] == bell.rung
     assert [JobEnqueued(handle.id, "tests.greet", "default")] == emitted
+
+
+@pytest.mark.parametrize("way", ["enqueue", "delay", "apply_async", "many", "session", "by name"])
+@pytest.mark.usefixtures("hand")
+def test_a_full_queue_refuses_every_way_to_enqueue(client_with_limit, greet, emitted, ledger, way):
+    """Celery's names and the caller's transaction, too; nothing is written, and one event tells of it."""
+    greet.enqueue_sync("Ada")
+    emitted.clear()
+    with ledger.session() as session:
+        ways = {
+            "enqueue": lambda: asyncio.run(greet.enqueue("Eve")),
+            "delay": lambda: greet.delay("Eve"),
+            "apply_async": lambda: greet.apply_async(args=("Eve",)),
+            "many": lambda: client_with_limit.enqueue_many_sync(greet, [("Eve",), ("Bob",)]),
+            "session": lambda: greet.options(session=session).enqueue_sync("Eve"),
+            "by name": lambda: client_with_limit.enqueue_sync("tests.greet", {"name": "Eve"}),
+        }
+        with pytest.raises(QueueFull) as told:
+            ways[way]()
+        session.commit()
+    full = told.value
+    assert (1, 1) == (full.waiting, full.limit)
+    refused = JobsRefused("tests.greet", "default", "normal", full.asked, 1, full.retry_after_seconds)
+    assert [refused] == emitted
+    assert 1 == sum(count.count for count in ledger.counts())
 
 
 @pytest.mark.parametrize("way", ["enqueue_sync", "delay", "apply_async", "client", "client by name"])
@@ -87,6 +114,7 @@ def test_options_reach_the_row(client, greet, ledger, bell):
         priority=1,
         queue="slow",
         tenant="north",
+        tags=["import-7", "red", "red"],
         soft_timeout_seconds=5,
         hard_timeout_seconds=10,
         key="once",
@@ -95,8 +123,19 @@ def test_options_reach_the_row(client, greet, ledger, bell):
     job = ledger.job(handle.id)
     assert (JobState.SCHEDULED, run_at, "slow", 1) == (job.state, job.run_at, job.queue, job.priority)
     assert ("north", 5, 10) == (job.tenant, job.soft_timeout_seconds, job.hard_timeout_seconds)
+    assert ("import-7", "red") == job.tags
     assert run_at + timedelta(hours=1) == job.deadline_at
     assert [] == bell.rung, "a job for later is rung by the stager"
+
+
+@pytest.mark.parametrize(
+    "tags", ["import-7", ["a,b"], [""], [7], ["x" * 65], [f"t{number}" for number in range(17)]]
+)
+def test_tags_are_checked_before_anything_is_written(client, greet, ledger, tags):
+    """The error says what a tag is."""
+    with pytest.raises(InvalidOption, match="tag"):
+        greet.options(tags=tags)
+    assert [] == ledger.list_jobs()
 
 
 def test_celery_options_reach_the_row(client, greet, ledger):
@@ -114,7 +153,7 @@ def test_celery_options_reach_the_row(client, greet, ledger):
 
 def test_an_unsupported_celery_option_writes_nothing(client, greet, ledger):
     """The caller reads what to do instead."""
-    with pytest.raises(UnsupportedOption, match="key"):
+    with pytest.raises(UnsupportedOption, match="then"):
         greet.apply_async(("Ada",), link=object())
     assert [] == ledger.list_jobs()
 
@@ -151,10 +190,11 @@ def test_a_text_is_no_call(client, greet):
         client.enqueue_sync(greet, "Ada")
 
 
-def test_a_key_for_many_jobs_is_refused(client, greet):
+def test_an_id_for_many_jobs_is_refused(client, greet):
     """It could name only one of them."""
+    several = BoundTask(greet.spec, Options(job_id="mine"), client)
     with pytest.raises(InvalidOption):
-        greet.options(key="x").enqueue_many_sync([("Ada",)])
+        several.enqueue_many_sync([("Ada",)])
 
 
 def test_an_id_that_is_taken_gives_the_first_job(client, greet, ledger):

@@ -167,7 +167,6 @@ def test_drop(ledger, run):
     [
         ("show", 7), ("show", 0), ("show", 2**63), ("show", "x"), ("replay", 7), ("replay",), ("drop", 7),
         ("drop",), ("drop", 1, "--all"), ("list", "--reason", "bad luck"), ("list", "--limit", 0),
-        ("requeue", "nothing"),
     ],
 )  # fmt: skip
 def test_a_wrong_call_ends_with_2(ledger, run, arguments):
@@ -175,14 +174,3 @@ def test_a_wrong_call_ends_with_2(ledger, run, arguments):
     keep(ledger) if arguments == ("drop", 1, "--all") else None
     code, _, errors = run(*arguments)
     assert (2, True) == (code, bool(errors))
-
-
-def test_requeue(ledger, run):
-    """A quarantined job gets its next generation; a refused message is not run without its arguments."""
-    job, refused = a_new_job(), a_new_job()
-    ledger.enqueue([job])
-    ledger.refuse(refused, QuarantineReason.UNKNOWN_TASK, "", "digest")
-    assert 2 == run("requeue", job.id)[0]
-    ledger.cancel(job.id)
-    code, _, errors = run("requeue", refused.id)
-    assert (2, True) == (code, "holdfast quarantine list" in errors)

@@ -1,4 +1,4 @@
-"""`holdfast queue`, and what `holdfast job` and `holdfast enqueue` say of a job that cannot begin."""
+"""`holdfast queue`, and what `holdfast jobs show` and `holdfast enqueue` say of a job that cannot begin."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main as command_line
+from holdfast.jobs.ids import new_lease_token
+from holdfast.jobs.job import ClaimRequest
+from holdfast.jobs.outcome import Park
 from holdfast.ledger import LedgerConfig, connect
 from holdfast.ledger.upgrade import migrate
-from holdfast.tests.support.builders import a_new_job, a_worker, an_offer
+from holdfast.tests.support.builders import a_new_job, a_settlement, a_worker, an_offer
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_a_queue_is_paused_listed_and_resumed(ledger, run):
     ledger.enqueue([job, a_new_job(queue="lonely")])
     assert (0, "mail is paused.\n", "") == run("queue", "pause", "mail")
     assert (0, "mail was paused already.\n", "") == run("queue", "pause", "mail")
-    assert "is paused since" in run("job", job.id)[1]
+    assert "is paused since" in run("jobs", "show", job.id)[1]
     listed = {one["queue"]: one for one in json.loads(run("queue", "list", "--json")[1])}
     assert (1, 1, 7) == tuple(listed["mail"][name] for name in ("available", "workers", "slots"))
     assert ["mail"] == [name for name, one in listed.items() if one["paused_at"]]
@@ -61,7 +64,7 @@ def test_a_pause_says_why(ledger, run):
     job = a_new_job(queue="mail")
     ledger.enqueue([job])
     assert 0 == run("queue", "pause", "mail", "--reason", "the post office is on strike")[0]
-    for asked in (("job", job.id), ("queue", "list"), ("queue", "list", "--json")):
+    for asked in (("jobs", "show", job.id), ("queue", "list"), ("queue", "list", "--json")):
         assert "the post office is on strike" in " ".join(run(*asked)[1].split())
 
 
@@ -73,10 +76,35 @@ def test_a_name_that_nobody_knows_is_paused_and_questioned(ledger, run):
     assert 2 == run("queue", "pause", "no queue")[0]
 
 
+def test_a_limit_is_shown_with_what_waits(ledger, run, monkeypatch):
+    """Parked jobs are among those that the limit counts; what it refuses ends `holdfast enqueue` with 2."""
+    monkeypatch.setenv("HOLDFAST_BACKLOG_LIMITS", "mail=3/2/1, empty=7")
+    worker = a_worker(queues=("mail",))
+    ledger.register_worker(worker, [an_offer(task="mail.send", queue="mail")])
+    ledger.enqueue([a_new_job(task="mail.send", queue="mail") for _ in range(2)])
+    (claim,) = ledger.claim(
+        worker.id,
+        [ClaimRequest(new_lease_token(), None)],
+        queues=["mail"],
+        default_attempt_seconds=60.0,
+        hard_limits={},
+    )
+    ledger.settle([a_settlement(claim.lease, Park("upstream:post", wake_seq=claim.job.wake_seq))])
+    listed = {one["queue"]: one for one in json.loads(run("queue", "list", "--json")[1])}
+    assert (1, 1) == (listed["mail"]["available"], listed["mail"]["parked"])
+    assert {"urgent": 3, "normal": 2, "bulk": 1} == listed["mail"]["limit"]
+    said = run("queue", "list")[1]
+    assert "2 of 3/2/1" in next(line for line in said.splitlines() if "mail" in line)
+    assert "0 of 7" in next(line for line in said.splitlines() if "empty" in line)
+    code, _, said = run("enqueue", "mail.send", "{}")
+    assert (2, True) == (code, "2 of at most 2 jobs wait in mail" in " ".join(said.split()))
+    assert 0 == run("enqueue", "mail.send", "{}", "--priority", "0")[0]
+
+
 def test_enqueue_says_that_nobody_will_run_it(ledger, run):
     """The job is written, and why it will not begin is said at once and whenever it is asked for."""
     ledger.register_worker(a_worker(queues=("mail",)), [an_offer(task="mail.send")])
     code, said, warned = run("enqueue", "mail.send", "{}", "--queue", "default")
     assert (0, True) == (code, "It waits: no live worker reads queue default." in warned)
-    page = json.loads(run("job", said.strip(), "--json")[1])
+    page = json.loads(run("jobs", "show", said.strip(), "--json")[1])
     assert ["no live worker reads queue default"] == page["waits"]

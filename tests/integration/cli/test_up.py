@@ -91,7 +91,7 @@ def test_a_killed_worker_comes_back_and_the_work_goes_on(folder):
         job_id = _holdfast(folder, "enqueue", "mine.wait", "-a", "seconds=2").stdout.strip()
 
         def is_running():
-            return '"state": "running"' in _holdfast(folder, "job", job_id, "--json").stdout
+            return '"state": "running"' in _holdfast(folder, "jobs", "show", job_id, "--json").stdout
 
         until(is_running, timeout_seconds=20, what="the job to run")
         up.worker().kill()
@@ -99,7 +99,7 @@ def test_a_killed_worker_comes_back_and_the_work_goes_on(folder):
         up.until_said("worker-1 runs again")
 
         def is_completed():
-            return '"state": "completed"' in _holdfast(folder, "job", job_id, "--json").stdout
+            return '"state": "completed"' in _holdfast(folder, "jobs", "show", job_id, "--json").stdout
 
         until(is_completed, timeout_seconds=40, what="the job to be completed")
 

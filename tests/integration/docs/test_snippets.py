@@ -22,7 +22,12 @@ from holdfast.tests.support.repository import ROOT
 from holdfast.tests.support.servers import PostgresServer, RedisServer
 from holdfast.tests.support.worker import WorkerServer, worker_environment
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "errors.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "guide.md",
+    ROOT / "docs" / "tasks.md",
+    ROOT / "docs" / "errors.md",
+)
 SNIPPETS = [one for document in DOCUMENTS for one in documents.snippets(document) if one.language == "python"]
 PROGRAMS = [one for one in SNIPPETS if one.module is None]
 README_PROGRAM = next(one for one in PROGRAMS if one.name == "producer")

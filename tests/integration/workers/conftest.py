@@ -28,3 +28,10 @@ def embedded(own_redis: RedisServer, sqlite_url: str, tmp_path: Path) -> Iterato
     """A platform on its own Redis and SQLite, for what does not depend on the database."""
     with platform(tmp_path, broker_url=own_redis.url, database_url=sqlite_url) as made:
         yield made
+
+
+@pytest.fixture
+def on_postgres(own_redis: RedisServer, postgres_url: str, tmp_path: Path) -> Iterator[Platform]:
+    """A platform on PostgreSQL: who is frozen in the middle of a write to SQLite holds its only lock."""
+    with platform(tmp_path, broker_url=own_redis.url, database_url=postgres_url) as made:
+        yield made

@@ -68,6 +68,7 @@ def test_a_backlog_outlives_the_loss_of_its_rings(stage: Stage, fault: str):
         pass
     stage.held.until_all(ids, DONE, timeout_seconds=RECOVERY_SECONDS)
     assert all(1 == len(stage.lines(f"{name}.end")) for name in names)
+    stage.settle_down()
 
 
 @pytest.mark.outage

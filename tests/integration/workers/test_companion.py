@@ -108,31 +108,33 @@ def test_a_companion_that_is_killed_takes_its_worker_along(embedded: Platform, t
     assert 1 == embedded.ledger.job(handle.id).attempt
 
 
-def test_a_worker_frozen_beyond_its_lease_changes_nothing_when_it_wakes(embedded: Platform, tmp_path: Path):
+def test_a_worker_frozen_beyond_its_lease_changes_nothing_when_it_wakes(
+    on_postgres: Platform, tmp_path: Path
+):
     """SIGSTOP of worker and companion: the job ends elsewhere, once, and the sleeper gets a new row."""
-    frozen = embedded.worker(worker_slots=4)
-    (handle,) = running(embedded, frozen, tmp_path, "a", seconds=2.0)
+    frozen = on_postgres.worker(worker_slots=4)
+    (handle,) = running(on_postgres, frozen, tmp_path, "a", seconds=2.0)
     frozen.pause()
-    embedded.worker(worker_slots=4)
-    embedded.until_all([handle.id], DONE, timeout_seconds=30)
-    before = embedded.ledger.job(handle.id)
+    on_postgres.worker(worker_slots=4)
+    on_postgres.until_all([handle.id], DONE, timeout_seconds=30)
+    before = on_postgres.ledger.job(handle.id)
     frozen.resume()
-    until(lambda: len(embedded.ledger.workers()) == 2, timeout_seconds=15, what="the sleeper's new row")
-    assert before == embedded.ledger.job(handle.id)
-    assert ["lost", "completed"] == [one.outcome for one in embedded.ledger.attempts(handle.id)]
+    until(lambda: len(on_postgres.ledger.workers()) == 2, timeout_seconds=15, what="the sleeper's new row")
+    assert before == on_postgres.ledger.job(handle.id)
+    assert ["lost", "completed"] == [one.outcome for one in on_postgres.ledger.attempts(handle.id)]
     assert "lease_was_lost" in frozen.log
 
 
 @pytest.mark.slow
-def test_a_worker_whose_threads_work_for_nobody_leaves(embedded: Platform, tmp_path: Path):
+def test_a_worker_whose_threads_work_for_nobody_leaves(on_postgres: Platform, tmp_path: Path):
     """Its leases were lost while it was frozen: nobody can end the threads, so the process goes."""
-    frozen = embedded.worker(worker_slots=4, worker_threads=2)
+    frozen = on_postgres.worker(worker_slots=4, worker_threads=2)
     pid = frozen.worker_pid
     handles = sample_tasks.attend_on_thread.enqueue_many_sync([(str(tmp_path), name) for name in "ab"])
     ids = [handle.id for handle in handles]
     until(lambda: all(started(tmp_path, name) for name in "ab"), what="two busy threads")
     frozen.pause()
-    heir = embedded.worker(worker_slots=4)
+    heir = on_postgres.worker(worker_slots=4)
     until(
         lambda: all(len(started(tmp_path, name)) == 2 for name in "ab"), timeout_seconds=20, what="the heir"
     )
@@ -141,7 +143,7 @@ def test_a_worker_whose_threads_work_for_nobody_leaves(embedded: Platform, tmp_p
     assert 2 == frozen.log.count("handler_abandoned")
     for name in "ab":
         (tmp_path / f"{name}.go").touch()
-    embedded.until_all(ids, DONE)
+    on_postgres.until_all(ids, DONE)
     ends = [(tmp_path / f"{name}.end").read_text().split() for name in "ab"]
     assert [[str(heir.worker_pid)]] * 2 == ends
     assert pid != heir.worker_pid

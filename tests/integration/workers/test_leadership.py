@@ -1,11 +1,10 @@
 """Who leads maintenance may die or freeze: others lead within seconds, and nothing is done twice (B3)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from holdfast.jobs.state import JobState
 from holdfast.tests.support import sample_tasks
@@ -20,41 +19,47 @@ RECOVERY_SECONDS = 15.0
 """What recovery may take beyond the lease on a machine that is busy; on an idle one it is a second or two."""
 
 
-def leader_of(held: Platform) -> WorkerServer | None:
-    """Return the worker that leads, if its row says so of one that is there."""
-    with held.ledger.session() as session:
-        rows = session.connection().execute(text("SELECT worker_id FROM leaders WHERE role = 'maintenance'"))
-        leaders = {row[0] for row in rows}
-    pids = {row.pid for row in held.ledger.workers() if row.id in leaders}
-    return next((one for one in held.workers if one.is_running and one.worker_pid in pids), None)
-
-
-@pytest.mark.parametrize("fault", ["killed", pytest.param("frozen", marks=pytest.mark.outage)])
-def test_a_leader_that_is_gone_is_replaced_within_seconds_and_doubles_nothing(
-    embedded: Platform, tmp_path: Path, fault: str
-):
-    """In the middle of its sweeps over due jobs: all of them run, each once, though the old leader wakes."""
+def in_the_middle_of_a_sweep(
+    held: Platform, folder: Path, fault: Callable[[WorkerServer], None]
+) -> WorkerServer:
+    """Let the leader of two workers suffer while jobs come due; return it when all of them are done."""
     settings = {"worker_slots": 10, "maintenance_batch": 5, "sweep_seconds": 0.05}
-    embedded.worker(**settings)
-    embedded.worker(**settings)
-    leader = until(lambda: leader_of(embedded), timeout_seconds=30, what="a leader")
+    held.worker(**settings)
+    held.worker(**settings)
+    leader = until(held.leader, timeout_seconds=30, what="a leader")
     handles = [
-        sample_tasks.witness.options(delay_seconds=0.5 + n / 100).enqueue_sync(str(tmp_path), f"j{n}")
+        sample_tasks.witness.options(delay_seconds=0.5 + n / 100).enqueue_sync(str(folder), f"j{n}")
         for n in range(SCHEDULED)
     ]  # fmt: skip
     ids = [handle.id for handle in handles]
-    until(lambda: embedded.count(ids, DONE) >= SCHEDULED // 10, timeout_seconds=30, what="a sweep under way")
-    leader.kill() if fault == "killed" else leader.pause()
-    embedded.until_all(ids, DONE, timeout_seconds=40)
-    assert leader is not leader_of(embedded)
-    if fault == "frozen":
-        before = [(job.id, job.claims, job.finished_at) for job in embedded.jobs(ids)]
+    until(lambda: held.count(ids, DONE) >= SCHEDULED // 10, timeout_seconds=30, what="a sweep under way")
+    fault(leader)
+    held.until_all(ids, DONE, timeout_seconds=40)
+    assert leader is not held.leader()
+    if leader.is_running:
+        before = [(job.id, job.claims, job.finished_at) for job in held.jobs(ids)]
         leader.resume()
-        until(lambda: len(embedded.ledger.workers()) == 2, timeout_seconds=30, what="the sleeper's new row")
-        assert before == [(job.id, job.claims, job.finished_at) for job in embedded.jobs(ids)]
-    histories = [[moment.kind for moment in embedded.ledger.history(job_id)] for job_id in ids]
+        until(lambda: len(held.ledger.workers()) == 2, timeout_seconds=30, what="the sleeper's new row")
+        assert before == [(job.id, job.claims, job.finished_at) for job in held.jobs(ids)]
+    histories = [[moment.kind for moment in held.ledger.history(job_id)] for job_id in ids]
     assert all(1 == kinds.count("complete") for kinds in histories)
     assert all(1 == kinds.count("stage") for kinds in histories), "each was staged by one leader"
+    return leader
+
+
+def test_a_leader_that_is_killed_is_replaced_within_seconds_and_doubles_nothing(
+    embedded: Platform, tmp_path: Path
+):
+    """In the middle of its sweeps over due jobs: all of them run, each once."""
+    assert not in_the_middle_of_a_sweep(embedded, tmp_path, WorkerServer.kill).is_running
+
+
+@pytest.mark.outage
+def test_a_frozen_leader_blocks_nobody_and_doubles_nothing_when_it_wakes(
+    on_postgres: Platform, tmp_path: Path
+):
+    """In the middle of its sweeps over due jobs: all of them run, each once, though the old leader wakes."""
+    assert in_the_middle_of_a_sweep(on_postgres, tmp_path, WorkerServer.pause).is_running
 
 
 def no_last_words(held: Platform, folder: Path) -> float:

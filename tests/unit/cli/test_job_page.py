@@ -1,4 +1,4 @@
-"""What `holdfast job` shows of a failure."""
+"""What `holdfast jobs show` shows of a failure."""
 
 import sysconfig
 from pathlib import Path
@@ -8,7 +8,10 @@ from rich.console import Console
 import holdfast
 from holdfast.cli.job_page import as_json, show, where_it_failed
 from holdfast.jobs.failure import Failure
-from holdfast.tests.support.builders import a_job
+from holdfast.jobs.ids import new_lease_token, new_worker_id
+from holdfast.jobs.job import Attempt
+from holdfast.jobs.lease import Fence
+from holdfast.tests.support.builders import SOME_TIME, a_failure, a_job
 
 OURS = Path(holdfast.__file__).parent / "workers" / "executor.py"
 LIBRARY = Path(sysconfig.get_path("stdlib")) / "json" / "decoder.py"
@@ -57,3 +60,33 @@ def test_a_project_inside_our_checkout_is_the_users():
     root = Path(holdfast.__file__).parent
     trace = TRACE.replace("shop/mytasks.py", str(root / "shop" / "mytasks.py"))
     assert f"{root / 'shop' / 'mytasks.py'}:44 in boom" == where_it_failed(Failure("E", "m", trace))
+
+
+def test_each_attempts_traceback_is_shown_once():
+    """In the order of the attempts, and the job's own only if no attempt ended so."""
+    first, last = a_failure("first"), a_failure("last")
+
+    def attempt(number, failure):
+        return Attempt(
+            "j",
+            new_lease_token(),
+            1,
+            number,
+            Fence(1, number),
+            new_worker_id(),
+            SOME_TIME,
+            SOME_TIME,
+            "retry",
+            failure,
+        )
+
+    def page(job_failure):
+        console = Console(width=200)
+        attempts = [attempt(1, first), attempt(2, None), attempt(3, last)]
+        with console.capture() as captured:
+            show(console, a_job(failure=job_failure), attempts, [], with_arguments=False, with_traceback=True)
+        return captured.get()
+
+    assert page(last).index("Attempt 1: ") < page(last).index("Attempt 3: ")
+    assert "At the end" not in page(last)
+    assert "At the end" in page(FAILURE)

@@ -8,8 +8,9 @@ from holdfast.cli import main as command_line
 from holdfast.cli.celery_commands import holdfast as celery_group
 
 COMMANDS = [
-    "demo", "digest", "up", "worker", "flower", "migrate", "enqueue", "tasks", "job", "cancel", "doctor",
-    "health", "probe", "queue", "quarantine", "ledger",
+    "demo", "digest", "up", "worker", "flower", "migrate", "enqueue", "tasks", "run", "watch",
+    "workers", "queues", "doctor", "health", "probe", "jobs", "queue", "schedules", "breakers",
+    "quarantine", "ledger",
 ]  # fmt: skip
 
 
@@ -73,5 +74,5 @@ def test_help_and_version_are_no_errors(capsys):
 
 def test_a_folder_without_a_platform_says_so(capsys):
     """Asking for a job where no ledger is names the folder and the way to one."""
-    assert 2 == _run("job", "x")
+    assert 2 == _run("jobs", "show", "x")
     assert "HOLDFAST_DATA_DIR" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from holdfast.cli.status.vitals import Vitals, duration, status_line, vitals
 from holdfast.cli.supervisor.notices import Died, Failing, Started
 from holdfast.cli.supervisor.supervisor import ChildStatus
 from holdfast.jobs.state import JobState
-from holdfast.ledger.records import PausedQueue, QueueCount
+from holdfast.ledger.records import ParkedGroup, PausedQueue, QueueCount
 from holdfast.tests.support.builders import SOME_TIME
 
 
@@ -43,6 +43,18 @@ def test_paused_queues_stand_in_the_line():
     """Who wonders why nothing begins sees it there."""
     found = vitals([], [], [PausedQueue("mail", SOME_TIME), PausedQueue("slow", SOME_TIME)])
     assert "  paused mail, slow" in status_line(found, [], 0).plain
+
+
+def test_who_waits_for_an_upstream_stands_in_the_line():
+    """The upstreams with the most jobs, over priorities and tenants; the line holds more than them."""
+    groups = [
+        ParkedGroup(f"upstream:{name}", priority, None, count, SOME_TIME)
+        for name, priority, count in [("mail", 5, 1), ("search", 5, 1000), ("search", 0, 200), ("a", 5, 7)]
+    ]
+    found = vitals([], [], (), groups)
+    assert "  parked search 1,200, a 7, mail 1" in status_line(found, [], 0).plain
+    more = vitals([], [], (), [*groups, ParkedGroup("upstream:z", 5, None, 1, SOME_TIME)])
+    assert "mail 1, ..." in status_line(more, [], 0).plain
 
 
 def test_a_database_that_is_gone_is_said():

@@ -75,3 +75,14 @@ def test_an_isolated_job_says_that_nobody_has_room_for_it(state, cohort, reader_
 def test_what_does_not_wait_has_no_reason(state):
     """Running and final jobs need nobody any more."""
     assert [] == why_it_waits(a_job(state=state), Surroundings())
+
+
+def test_a_parked_job_says_what_it_waits_for_and_since_when():
+    """Also where nobody knows since when: a row that was written by hand has no history."""
+    job = a_job(state=JobState.PARKED, waiting_for="upstream:search")
+    around = Surroundings([READER], [offered(READER)], (), SOME_TIME)
+    assert ["it is parked since 2026-11-23 12:00:00, waiting for upstream:search"] == why_it_waits(
+        job, around
+    )
+    around = Surroundings([READER], [offered(READER)])
+    assert ["it is parked, waiting for upstream:search"] == why_it_waits(job, around)

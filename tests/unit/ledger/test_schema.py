@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from holdfast.jobs.state import FINAL_STATES, TRANSITIONS, JobState, QuarantineReason
 from holdfast.ledger import revision, upgrade
-from holdfast.ledger.schema import jobs, metadata, quarantined_messages
+from holdfast.ledger.schema import jobs, quarantined_messages
+from holdfast.ledger.schema_rules import metadata
 from holdfast.ledger.statements.shape import becoming
 
 NOW = "2026-11-23T00:00:00.000000Z"
@@ -57,6 +58,7 @@ def test_one_shape_per_state(connection, state):
         "reason": state is JobState.QUARANTINED,
         "result": state is JobState.COMPLETED,
         "next_ring_at": state is JobState.AVAILABLE,
+        "waiting_for": state is JobState.PARKED,
     }
     values = {"reason": "permanent"} | {name: NOW for name in right if name.endswith("_at")}
     for filled in product([True, False], repeat=len(right)):
@@ -77,7 +79,25 @@ def test_becoming_has_the_shape(target):
         "reason",
         "result",
         "next_ring_at",
+        "waiting_for",
+        "ticket",
     } <= named
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_a_ticket_is_in_hand_or_nowhere(connection, state):
+    """Only a job that runs, or is about to, may hold the right to a call."""
+    fields = {
+        JobState.AVAILABLE: {"next_ring_at": NOW},
+        JobState.RUNNING: {"lease_token": "x", "worker_id": "w", "attempt_ends_at": NOW},
+        JobState.PARKED: {"waiting_for": "upstream:x"},
+        JobState.QUARANTINED: {"reason": "permanent", "finished_at": NOW},
+        JobState.COMPLETED: {"result": "1", "finished_at": NOW},
+        JobState.CANCELLED: {"finished_at": NOW},
+    }.get(state, {})
+    assert _takes(connection, {"state": state.value, **fields})
+    holds = _takes(connection, {"state": state.value, "ticket": "1||x", **fields})
+    assert (state in {JobState.AVAILABLE, JobState.RUNNING}) == holds
 
 
 def test_head():

@@ -49,6 +49,15 @@ def test_settled_attempt_is_counted_and_timed():
     )
 
 
+def test_what_a_full_queue_refused_is_counted_by_job():
+    """A refused batch of seven is seven jobs, by class."""
+    metrics = Metrics()
+    for asked in (7, 1):
+        metrics(events.JobsRefused("t", "q", "bulk", asked, limit=5, retry_after_seconds=1.0))
+    labels = (("job_class", "bulk"), ("queue", "q"), ("task", "t"))
+    assert 8 == _samples(metrics)["holdfast_jobs_refused_total", *labels]
+
+
 def test_every_kind_of_event_can_be_counted():
     """No event of the vocabulary upsets the metrics, and none adds a label of a job or a host."""
     metrics = Metrics()
@@ -115,6 +124,31 @@ def test_many_scrapes_ask_once():
     for _ in range(5):
         metrics.page()
     assert 1 == len(asked)
+
+
+@dataclass
+class Parked:
+    """A group of parked jobs as the ledger gives it."""
+
+    waiting_for: str
+    waiting: int
+
+
+def test_who_is_parked_is_counted_by_upstream():
+    """What they wait for otherwise has any number of names, and is one."""
+    groups = [Parked("upstream:search", 2), Parked("upstream:search", 3), Parked("upstream:mail", 1)]
+    metrics = Metrics(lambda: Levels(1, 0, (), groups))
+    metrics(events.JobParked("j", "t", "q", waiting_for="upstream:search"))
+    metrics(events.JobParked("j", "t", "q", waiting_for="approval:4711"))
+    metrics(events.JobReleased("j", "t", "q", upstream="search", waited_seconds=7.0))
+    samples = _samples(metrics)
+    job, search = (("queue", "q"), ("task", "t")), ("upstream", "search")
+    assert 1 == samples["holdfast_jobs_parked_total", *job, search]
+    assert 1 == samples["holdfast_jobs_parked_total", *job, ("upstream", OTHER)]
+    assert 1 == samples["holdfast_jobs_released_total", *job, search]
+    assert 7 == samples["holdfast_parked_seconds_sum", search]
+    assert 5 == samples["holdfast_parked_jobs", search]
+    assert 1 == samples["holdfast_parked_jobs", ("upstream", "mail")]
 
 
 def _kinds(kind):

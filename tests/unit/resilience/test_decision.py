@@ -13,7 +13,7 @@ from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.resilience.backoff import full_jitter
-from holdfast.resilience.decision import decide
+from holdfast.resilience.decision import decide, wait_out
 from holdfast.resilience.retry import RetryPolicy
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -170,11 +170,70 @@ def test_a_policys_exceptions_are_pushed_back_too():
     assert isinstance(pushed_back("7", policy=RetryPolicy(give_up_on=(RateLimitError,))), outcome.Quarantine)
 
 
-def test_a_call_that_our_breaker_refused_waits_for_it():
-    """The breaker says when it lets somebody through; before that the next attempt would be lost."""
-    result = decide(JOB, errors.BreakerOpen(retry_after_seconds=60), POLICY, now=NOW, jitter=0.5)
-    assert isinstance(result, outcome.Retry)
+OPEN = errors.BreakerOpen(upstream="search", retry_after_seconds=60, detail="search is open: streak")
+ONCE = RetryPolicy(max_attempts=1)
+
+
+def refused(error, *, policy=POLICY, jitter=0.5, **fields):
+    """Decide about a job whose call was not made."""
+    return decide(replace(JOB, **fields), error, policy, now=NOW, jitter=jitter)
+
+
+def test_a_call_that_our_breaker_refused_waits_for_the_upstream():
+    """Its releaser knows better than a time when it is back; the attempt comes back, also the last one."""
+    result = refused(OPEN, attempt=POLICY.max_attempts)
+    assert isinstance(result, outcome.Park)
+    assert ("upstream:search", 7) == (result.waiting_for, result.wake_seq)
+    assert "search is open: streak" in result.reason
+
+
+@pytest.mark.parametrize("kind", [errors.RateLimited, errors.BulkheadFull, errors.BudgetExhausted])
+def test_a_refusal_without_an_upstream_waits_for_a_time(kind):
+    """As long as it says, and a little spread; the attempt comes back."""
+    result = refused(kind(retry_after_seconds=60), attempt=POLICY.max_attempts)
+    assert isinstance(result, outcome.Snooze)
     assert 63 == result.delay_seconds
+
+
+@pytest.mark.parametrize("absurd", [None, -1, float("nan"), float("inf"), "soon"])
+def test_a_refusal_that_gives_no_time_waits_ever_longer(absurd):
+    """From five seconds on; each try costs a claim, and there are a thousand of them."""
+    waits = [
+        refused(
+            errors.BulkheadFull(retry_after_seconds=absurd), claims=claims, policy=RetryPolicy()
+        ).delay_seconds
+        for claims in (1, 5, 1000)
+    ]
+    assert [5.5, 16.8, 157.5] == pytest.approx(waits)
+
+
+def test_a_refusal_asks_for_at_most_a_day():
+    """A number that makes no sense parks nobody for ever."""
+    assert refused(errors.RateLimited(retry_after_seconds=1e9), jitter=0.0).delay_seconds <= 86_400
+
+
+def test_refusals_that_a_task_group_gathered_are_one():
+    """`asyncio.TaskGroup` raises a group; with anything else in it, it is not only a refusal."""
+    full = errors.BulkheadFull()
+    group = BaseExceptionGroup("", [full, ExceptionGroup("", [OPEN])])
+    assert "upstream:search" == refused(group).waiting_for
+    assert isinstance(refused(ExceptionGroup("", [full])), outcome.Snooze)
+    assert isinstance(refused(ExceptionGroup("", [OPEN, ValueError("x")])), outcome.Retry)
+
+
+@pytest.mark.parametrize("error", [OPEN, errors.RateLimited(retry_after_seconds=5)])
+def test_a_task_that_may_not_run_twice_is_not_parked_once_it_has_begun(error):
+    """`max_attempts=1` promises that the handler is started once; before its start nothing is promised."""
+    result = refused(error, policy=ONCE)
+    assert isinstance(result, outcome.Quarantine)
+    assert QuarantineReason.ATTEMPTS_EXHAUSTED is result.reason
+    assert isinstance(wait_out(JOB, error, ONCE, jitter=0.5), outcome.Park | outcome.Snooze)
+
+
+def test_a_policy_may_give_up_on_refusals():
+    """`give_up_on` means what it says; `retry_on` asks for more tries, not for earlier ones."""
+    assert isinstance(refused(OPEN, policy=RetryPolicy(give_up_on=(errors.BreakerOpen,))), outcome.Quarantine)
+    assert isinstance(refused(OPEN, policy=RetryPolicy(retry_on=(errors.BreakerOpen,))), outcome.Park)
 
 
 def test_a_call_that_was_stopped_is_decided_as_what_nobody_knows():

@@ -165,3 +165,21 @@ def test_the_report_of_settings_made_by_hand():
     assert ["HOLDFAST_BEAT_SECONDS"] == [
         finding.setting for finding in report(Settings(beat_seconds=30)).errors
     ]
+
+
+def test_faults_on_purpose_are_never_silent_and_refused_by_production():
+    """On a desk they warn; in production they refuse the start, unless somebody said so in so many words."""
+    chaos = "search:fault=0.1"
+    assert "HOLDFAST_CHAOS" in {finding.setting for finding in report(load(chaos=chaos)).warnings}
+    with pytest.raises(SettingsError, match="HOLDFAST_CHAOS_IN_PRODUCTION"):
+        load(**FIT_FOR_PRODUCTION, chaos=chaos)
+    found = report(load(**FIT_FOR_PRODUCTION, chaos=chaos, chaos_in_production=True))
+    assert () == found.errors
+    assert ["HOLDFAST_CHAOS"] == [finding.setting for finding in found.warnings]
+    assert "HOLDFAST_CHAOS" not in {finding.setting for finding in report(load()).warnings}
+
+
+def test_a_mistake_in_the_faults_on_purpose_is_named_with_its_place():
+    """It refuses the start, and does not wait for the first call."""
+    with pytest.raises(SettingsError, match="at character 8, 'fault=2' has a chance"):
+        load(chaos="search:fault=2")

@@ -13,6 +13,8 @@ from holdfast.jobs.job import Claim, Job, Progress, Settled
 from holdfast.jobs.lease import Fence, Lease
 from holdfast.jobs.outcome import Completed
 from holdfast.jobs.state import JobState
+from holdfast.resilience.fleet import DEFAULT_POLICY
+from holdfast.resilience.guard.guard import Guard
 from holdfast.tasks.context import TaskContext
 from holdfast.tasks.task import read_spec
 
@@ -246,3 +248,29 @@ def test_completing_outside_of_the_transaction_is_refused():
     """There would be no commit to join."""
     with pytest.raises(InvalidOption):
         a_context(Recorder()).complete(None, 5)
+
+
+def test_a_handler_reaches_the_guard_of_an_upstream_by_its_name():
+    """The one that was declared, in every job of the process; with the defaults, if none was."""
+    declared = Guard("context-declared", timeout_seconds=5.0)
+    one, other = a_context(Recorder()), a_context(Recorder(), job_id="job-2")
+
+    assert declared is one.guard("context-declared") is other.guard("context-declared")
+    assert one.guard("context-undeclared") is other.guard("context-undeclared")
+    assert DEFAULT_POLICY == one.guard("context-undeclared").policy
+
+
+@pytest.mark.parametrize("wrong", ["", "a\nb", "x" * 129, None, 7])
+def test_what_cannot_be_an_upstream_has_no_guard(wrong):
+    """And the error says which job asked, and how a name looks."""
+    with pytest.raises(InvalidOption, match="1 to 128 printable characters") as caught:
+        a_context(Recorder()).guard(wrong)
+    assert "job-1" == caught.value.job_id
+
+
+def test_a_handler_is_told_when_a_name_means_several_guards():
+    """Instead of calling through the one that has no limits."""
+    for seconds in (5.0, 6.0):
+        Guard("context-doubtful", timeout_seconds=seconds)
+    with pytest.raises(InvalidOption, match=r"several guards.*the guard that you mean"):
+        a_context(Recorder()).guard("context-doubtful")

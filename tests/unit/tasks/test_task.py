@@ -153,3 +153,30 @@ def test_limits_that_make_no_sense_are_refused(soft, hard):
     """Every attempt has an end."""
     with pytest.raises(InvalidTask, match="timeout_seconds"):
         read_spec(lambda: None, name="x", soft_timeout_seconds=soft, hard_timeout_seconds=hard)
+
+
+class Guard:
+    """Stands for an upstream."""
+
+    name = "mail"
+
+
+def test_a_task_names_its_upstreams():
+    """By name or by what has one; each once, in order."""
+
+    @task(upstreams=["search", Guard(), "mail"], registry=Registry())
+    def look(number: int) -> int:
+        return number
+
+    assert ("search", "mail") == look.spec.upstreams
+
+
+@pytest.mark.parametrize("wrong", ["search", [""], ["x" * 129], ["a\nb"], [None], [object()]])
+def test_what_is_no_upstream_is_refused_at_import(wrong):
+    """A text would be an upstream for each of its letters."""
+
+    def look(number: int) -> int:
+        return number
+
+    with pytest.raises(InvalidTask, match="upstream"):
+        task(upstreams=wrong, registry=Registry())(look)

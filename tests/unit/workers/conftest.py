@@ -11,7 +11,8 @@ import pytest
 
 from holdfast.jobs.events import Event, Events
 from holdfast.ledger import Ledger, LedgerConfig, connect
-from holdfast.ledger.schema import meta, metadata
+from holdfast.ledger.schema import meta
+from holdfast.ledger.schema_rules import metadata
 from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.bench import FakeClock
 from holdfast.tests.support.processes import _memory_folder

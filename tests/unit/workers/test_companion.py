@@ -5,9 +5,11 @@ import os
 import signal
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 
+from holdfast.jobs.backlog import limits_of
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.events import LeaseSure, LeaseUnsure
 from holdfast.jobs.ids import new_worker_id
@@ -55,8 +57,9 @@ def ends(events):
 
 
 def test_an_introduction_arrives_as_it_was_sent():
-    """Everything the companion needs goes over one line, the database's address included."""
-    sent = Introduction(3, new_worker_id(), TERMS)
+    """Everything the companion needs goes over one line, the database's address and its limits included."""
+    limited = replace(TERMS.ledger, backlog_limits=limits_of(["default=3/2/1"]))
+    sent = Introduction(3, new_worker_id(), replace(TERMS, ledger=limited))
     line = sent.as_line()
     assert line.endswith(b"\n")
     assert 1 == line.count(b"\n")

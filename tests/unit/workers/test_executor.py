@@ -10,7 +10,7 @@ from datetime import timedelta
 import pydantic
 import pytest
 
-from holdfast.jobs import errors, signals
+from holdfast.jobs import signals
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.errors import LedgerError
 from holdfast.jobs.events import Events, JobClaimed, JobHandedBack, JobSettled, LeaseWasLost, ServiceFailed
@@ -296,7 +296,6 @@ EXCEPTIONS = [
     (StopIteration("next() of nothing"), SCHEDULED, None),
     (GeneratorExit(), SCHEDULED, None),
     (BaseException("not even an Exception"), SCHEDULED, None),
-    (errors.RateLimited(retry_after_seconds=5), SCHEDULED, None),
 ]
 
 
@@ -448,6 +447,74 @@ def test_the_jobs_own_limit_wins(stage):
     job = replace(attempt.claim.job, soft_timeout_seconds=0.02)
     attempt.claim = replace(attempt.claim, job=job)
     assert "0.02 s" in asyncio.run(stage.run(forever)).failure.message
+
+
+def due_within(stage, seconds, handler, **options):
+    """Claim a job whose deadline comes so many seconds after its start."""
+    attempt = stage.claim(handler, **options)
+    job = attempt.claim.job
+    deadline = job.started_at + timedelta(seconds=seconds)
+    attempt.claim = replace(attempt.claim, job=replace(job, deadline_at=deadline))
+    attempt.started_at = SystemClock().monotonic()
+    return attempt
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_an_attempt_ends_at_the_deadline_of_its_job(stage, most):
+    """Its own limits are longer; it may clean up, and nothing is tried again, whatever attempts are left."""
+    cleaned = []
+
+    async def handler():
+        try:
+            await forever()
+        finally:
+            cleaned.append(True)
+
+    due_within(stage, 0.05, handler, soft_timeout_seconds=30.0, retry=RetryPolicy(max_attempts=most))
+    job = asyncio.run(stage.run(handler))
+    assert (QUARANTINED, QuarantineReason.DEADLINE, [True]) == (job.state, job.reason, cleaned)
+    assert "deadline" in job.failure.message
+    assert [] == stage.abandoned
+
+
+def test_a_limit_before_the_deadline_is_a_limit_like_any_other(stage):
+    """The job is tried again, as there is time."""
+    due_within(stage, 60.0, forever, soft_timeout_seconds=0.02)
+    assert SCHEDULED == asyncio.run(stage.run(forever)).state
+
+
+def test_what_completes_at_the_deadline_is_complete(stage):
+    """A handler that catches the cancellation and returns has a result."""
+
+    async def handler() -> str:
+        with contextlib.suppress(asyncio.CancelledError):
+            await forever()
+        return "the best so far"
+
+    due_within(stage, 0.05, handler)
+    assert (DONE, '"the best so far"') == ((job := asyncio.run(stage.run(handler))).state, job.result)
+
+
+def test_a_thread_is_not_given_up_at_the_deadline(stage):
+    """It cannot be stopped: its process would have to go, which its own hard limit alone is worth."""
+    passed = threading.Event()
+
+    def handler(ctx: TaskContext) -> float:
+        passed.wait(0.2)
+        return ctx.remaining_seconds()
+
+    due_within(stage, 0.05, handler)
+    assert (DONE, "0.0") == ((job := asyncio.run(stage.run(handler))).state, job.result)
+
+
+def test_a_handler_knows_its_deadline_and_its_tick(stage):
+    """Both as instants in UTC."""
+
+    async def handler(ctx: TaskContext) -> list[bool]:
+        return [ctx.deadline == ctx.job.deadline_at, ctx.deadline is None, ctx.scheduled_for is None]
+
+    due_within(stage, 60.0, handler)
+    assert "[true,false,true]" == asyncio.run(stage.run(handler)).result
 
 
 @pytest.fixture

@@ -3,16 +3,20 @@
 Whatever a foreign message is, afterwards it is a job, or in the quarantine, and may be acknowledged.
 """
 
+import threading
 from types import SimpleNamespace
 
 import pytest
+from kombu import Connection, Queue
 
 from holdfast.jobs.errors import BrokerUnavailable, InvalidArguments, LedgerUnavailable
-from holdfast.jobs.events import JobAdopted, MessageKnown, MessageQuarantined, RingDropped
+from holdfast.jobs.events import JobAdopted, MessageKnown, MessageQuarantined, RingDropped, ServiceFailed
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.tasks import Registry, task
 from holdfast.tests.support.bench import Unsteady
-from holdfast.workers.intake import Adopter
+from holdfast.tests.support.waiting import until
+from holdfast.workers import intake as intake_module
+from holdfast.workers.intake import Adopter, Intake
 
 BODY = b'[[], {"to": "x"}, null]'
 
@@ -205,3 +209,37 @@ def test_a_message_that_came_again_is_told_of(adopting, seen):
     adopting.take(a_message())
     adopting.take(a_message())
     assert ["a-1"] == [event.job_id for event in seen if isinstance(event, MessageKnown)]
+
+
+def test_each_outage_of_the_broker_is_told_once(events, seen, monkeypatch):
+    """Also the second one, though no message came in between."""
+    monkeypatch.setattr(intake_module, "_DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr(intake_module, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(intake_module, "_LONGEST_PAUSE", 0.02)
+    is_away, tried, heard = threading.Event(), [], []
+
+    class Line(Connection):
+        def drain_events(self, *arguments, **options):
+            """Hear what there is."""
+            heard.append(1)
+            if is_away.is_set():
+                raise ConnectionResetError
+            return super().drain_events(*arguments, **options)
+
+    def connect():
+        tried.append(1)
+        if is_away.is_set():
+            raise ConnectionRefusedError
+        return Line("memory://")
+
+    intake = Intake(connect, Queue("celery"), None, events=events)
+    intake.start()
+    for outage in (1, 2):
+        before = len(heard)
+        until(lambda before=before: len(heard) > before + 2, what="it reads")
+        is_away.set()
+        before = len(tried)
+        until(lambda before=before: len(tried) > before + 3, what="it tries to come back")
+        assert ["intake"] * outage == [event.service for event in seen if isinstance(event, ServiceFailed)]
+        is_away.clear()
+    intake.stop()

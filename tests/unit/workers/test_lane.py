@@ -11,8 +11,9 @@ from holdfast.tests.support.builders import a_claim
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.companion.memory import OutOfMemoryCount
 from holdfast.workers.executor import Stopped
+from holdfast.workers.isolated import wire
 from holdfast.workers.isolated.lane import Lane, _Cell
-from holdfast.workers.isolated.nursery import NurseryFailed
+from holdfast.workers.isolated.nursery import Child, NurseryFailed
 from holdfast.workers.verdicts import HandedBack, Verdict
 
 
@@ -127,5 +128,42 @@ def test_a_place_is_free_again_when_no_process_came(events):
         with pytest.raises(RuntimeError, match="unheard of"):
             await asyncio.wait_for(running, 5.0)
         assert [(Apart(), 1)] == lane.wishes()
+
+    asyncio.run(main())
+
+
+class OneChild(NoNursery):
+    """A nursery whose one child only listens."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = []
+
+    async def child(self, hear, *, memory_mb):
+        made = Child(1)
+        made.send = self.heard.append
+        made.ready.set()
+        return made
+
+
+def test_a_ticket_goes_with_the_claim(events):
+    """The child uses it or gives it back; the worker has it no more, or it would be given back twice.
+
+    And it hears with the job what its share of a limit is.
+    """
+
+    async def main():
+        lane, nursery = a_lane(events), OneChild()
+        lane._nursery = nursery  # noqa: SLF001 -- as in a_lane
+        lane.count_callers = lambda: 15
+        attempt = RunningAttempt(a_claim(cohort=1, ticket="3||search"), 0.0)
+        assert ["search"] == list(attempt.errand.tickets)
+        running = asyncio.get_running_loop().create_task(lane.run(attempt, hard_seconds=60.0))
+        await turns(lambda: nursery.heard)
+        (message,) = nursery.heard
+        assert "3||search" == wire.claim_of_json(message["run"]).job.ticket
+        assert {} == attempt.errand.tickets
+        assert (15, 1) == (message["callers"], lane.in_use)
+        running.cancel()
 
     asyncio.run(main())

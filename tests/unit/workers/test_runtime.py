@@ -28,6 +28,7 @@ from holdfast.workers import leases as leases_module
 from holdfast.workers.fitness import UNFIT
 from holdfast.workers.outfit import Outfit
 from holdfast.workers.runtime import Runtime
+from holdfast.workers.threads import NoThread
 
 
 class Nothing:
@@ -152,6 +153,23 @@ def test_it_registers_runs_and_takes_its_leave(worker, seen):
     assert [] == worker.ledger.workers()
     kinds = [type(event) for event in seen if type(event) in (WorkerStarted, WorkerDraining, WorkerStopped)]
     assert [WorkerStarted, WorkerDraining, WorkerStopped] == kinds
+
+
+def test_a_drain_for_which_no_thread_is_to_be_had_ends_later(worker, seen, monkeypatch):
+    """Nobody waits for it; the system gives the thread that ends it at the third try."""
+    refusals = [NoThread(11, "no more threads")] * 2
+    real = drain_module.start
+
+    def start(thread):
+        if refusals:
+            raise refusals.pop()
+        real(thread)
+
+    monkeypatch.setattr(drain_module, "start", start)
+    worker.runtime.start()
+    worker.runtime.begin_drain()
+    until(lambda: of(seen, WorkerStopped), what="its end")
+    assert [] == refusals
 
 
 def test_a_drain_hands_back_what_does_not_end_in_time(worker, seen):

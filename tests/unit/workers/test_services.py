@@ -20,6 +20,7 @@ from holdfast.jobs.events import (
     WorkerDeclaredDead,
 )
 from holdfast.jobs.ids import new_worker_id
+from holdfast.jobs.retention import RetentionPolicy
 from holdfast.jobs.state import JobState
 from holdfast.tests.support.bench import Unsteady, claimed, enqueued, registered
 from holdfast.tests.support.builders import a_settlement, a_worker, an_offer
@@ -199,6 +200,13 @@ def test_the_lead_is_asked_for_again_after_a_third_of_its_life(ledger, clock):
 # Stager, rescuer, expirer, pruner, undertaker.
 
 
+def by_hand(ledger, statement):
+    """Change what stands there as somebody with a database console would."""
+    with ledger.session() as session:
+        session.connection().exec_driver_sql(statement)
+        session.commit()
+
+
 def test_the_stager_makes_due_jobs_available_and_rings(ledger, events, seen):
     """A full batch says that there is more."""
     due = enqueued(ledger, 2, delay_seconds=0.02)
@@ -212,6 +220,28 @@ def test_the_stager_makes_due_jobs_available_and_rings(ledger, events, seen):
     assert JobState.SCHEDULED == ledger.job(later[0]).state
     assert 2 == sum(event.count for event in of(seen, JobsStaged))
     assert len(rung) == sum(event.count for event in of(seen, RingsSent))
+
+
+def test_the_stager_comes_back_when_the_next_job_is_due(ledger, events):
+    """And in its usual time where none is due sooner, or where one is overdue that cannot be moved."""
+    stager = Stager(ledger, bool, epoch=ledger.epoch, events=events, pause_seconds=60.0, batch=9)
+
+    def pause():
+        stager.run_once()
+        return stager.pause_seconds
+
+    assert 60.0 == pause()
+    enqueued(ledger, 1, delay_seconds=3600.0)
+    assert 60.0 == pause()
+    (soon,) = enqueued(ledger, 1, delay_seconds=5.0)
+    assert 1.0 < pause() <= 5.0
+    by_hand(ledger, "UPDATE jobs SET run_at = '2020-01-01T00:00:00.000000Z' WHERE run_at < '2099'")
+    by_hand(ledger, "CREATE TRIGGER stuck BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'stuck'); END")
+    try:
+        assert 60.0 == pause()
+        assert JobState.SCHEDULED == ledger.job(soon).state
+    finally:
+        by_hand(ledger, "DROP TRIGGER stuck")
 
 
 def test_the_stager_sends_no_ring_for_a_paused_queue(ledger, events, seen):
@@ -231,7 +261,7 @@ def test_the_rescuer_frees_what_the_dead_hold(ledger, events, seen):
     dead, alive = registered(ledger), registered(ledger)
     lost = [claimed(ledger, dead) for _ in range(3)]
     kept = claimed(ledger, alive)
-    rescuer = Rescuer(ledger, events=events, pause_seconds=0.2, batch=2)
+    rescuer = Rescuer(ledger, bool, events=events, pause_seconds=0.2, batch=2)
     assert not rescuer.run_once()
     ledger.declare_dead(dead, 0)
     assert (True, False, False) == (rescuer.run_once(), rescuer.run_once(), rescuer.run_once())
@@ -266,9 +296,8 @@ def test_the_pruner_removes_what_is_old_enough(ledger):
     ledger.settle([a_settlement(done.lease)])
 
     def pruner(seconds):
-        return Pruner(
-            ledger, completed_seconds=seconds, quarantined_seconds=seconds, pause_seconds=1.0, batch=100
-        )
+        policy = RetentionPolicy.plain(seconds, seconds)
+        return Pruner(ledger, policy, pause_seconds=1.0, batch=100)
 
     pruner(3600.0).run_once()
     assert ledger.find([done.job.id])
@@ -290,7 +319,13 @@ def test_the_undertaker_buries_the_dead_of_this_machine_only(ledger, events, see
     gone = worker(pid=2**22 + 1)
     worker(pid=2**22 + 1, machine_id="elsewhere")
     worker(pid=here.pid)
-    Undertaker(ledger, here, lambda: me, events=events, pause_seconds=1.0).run_once()
+    living = []
+    undertaker = Undertaker(
+        ledger, here, lambda: me, events=events, pause_seconds=1.0, on_count=living.append
+    )
+    for _ in range(2):
+        undertaker.run_once()
+    assert [4, 3] == living, "whoever counts the living hears of it at the next look"
     assert [gone] == [event.worker_id for event in of(seen, WorkerDeclaredDead)]
     assert 3 == len(ledger.workers())
 

@@ -1,6 +1,7 @@
 """The writer and the disk: an outcome that the ledger has not taken outlives its process (B16)."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -117,6 +118,31 @@ def test_a_ledger_that_does_not_answer_at_all_is_an_outage(ledger, events, tmp_p
             await turns(lambda: [first, second] == desk.on_disk())
             desk.line.flow.set()
             assert {DONE} == {one.state for one in await asyncio.gather(*answers)}
+            await turns(lambda: not desk.on_disk())
+
+    asyncio.run(main())
+
+
+def test_an_outcome_that_is_settled_while_the_disk_takes_it_does_not_stay_there(ledger, events, tmp_path):
+    """The disk is slow to say that it has it, and the ledger answers meanwhile: nothing is left to replay."""
+    is_written, may_return = threading.Event(), threading.Event()
+
+    async def main():
+        async with at_a_desk(ledger, events, tmp_path) as desk:
+            append = desk.disk._file.append  # noqa: SLF001 -- a disk that answers late
+
+            def answer_late(data):
+                append(data)
+                is_written.set()
+                may_return.wait(5.0)
+
+            desk.disk._file.append = answer_late  # noqa: SLF001 -- the same
+            desk.line.flow.clear()
+            answer = desk.settle(desk.lease())
+            await turns(is_written.is_set)
+            desk.line.flow.set()
+            assert DONE == (await answer).state
+            may_return.set()
             await turns(lambda: not desk.on_disk())
 
     asyncio.run(main())
