@@ -104,7 +104,7 @@ class Roster:
         """Take or keep a role for a time."""
         row = self._transactions.write(
             lambda connection: self._transactions.run(
-                connection, workers.lead(role, worker_id, seconds)
+                connection, workers.lead(role, seconds), {workers.WHO: worker_id}
             ).first(),
             doing="lead",
         )

@@ -1,9 +1,9 @@
 """Workers: their rows, their beats and their deaths."""
 
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Delete, Insert, Select, Update, exists, func, select
+from sqlalchemy import Delete, Insert, Select, String, Update, bindparam, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from holdfast.jobs.state import JobState
@@ -11,6 +11,9 @@ from holdfast.ledger.batch import Batch
 from holdfast.ledger.schema import jobs, leaders, offers, workers
 from holdfast.ledger.statements.shape import in_state
 from holdfast.ledger.types import Now, now_plus
+
+WHO: Final = "who"
+"""The parameter that names a worker."""
 
 
 def take_turn(name: str) -> Select[*tuple[Any, ...]]:
@@ -99,13 +102,16 @@ def offered() -> Select[*tuple[Any, ...]]:
     )
 
 
-def lead(role: str, worker_id: str, seconds: float) -> Insert:
-    """Take or keep a role for a time; returns a row if it is ours.
+@lru_cache(maxsize=64)
+def lead(role: str, seconds: float) -> Insert:
+    """Take or keep a role for a time in the name of the worker WHO; returns a row if it is ours.
 
     A holder that has left or was declared dead holds nothing.
     """
     is_held = exists().where(workers.c.id == leaders.c.worker_id, workers.c.alive)
-    statement = insert(leaders).values(role=role, worker_id=worker_id, until=now_plus(seconds))
+    statement = insert(leaders).values(
+        role=role, worker_id=bindparam(WHO, type_=String()), until=now_plus(seconds)
+    )
     return statement.on_conflict_do_update(
         index_elements=["role"],
         set_={"worker_id": statement.excluded.worker_id, "until": statement.excluded.until},

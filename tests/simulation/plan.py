@@ -9,7 +9,7 @@ from holdfast.tests.simulation.matrix import EVERY_CELL, Cell, CrashPoint, Trans
 
 CALM_AT_SECONDS: Final = 15.0
 """No fault begins later: from here on everything must come to its end."""
-_NOISE: Final = 10
+_NOISE: Final = 20
 """One run in so many is never quiet: old rings come all the time."""
 _FAILOVERS: Final = 0.03
 _STRIKES: Final = 0.004
