@@ -11,7 +11,8 @@ from typing import Any, Final
 from rich.console import Console
 
 from holdfast.cli.terminal import a_table, say
-from holdfast.jobs.codec import decode
+from holdfast.jobs.claim_check import LARGEST_EVER_BYTES, MARK
+from holdfast.jobs.codec import Json, decode
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.job import Attempt, Job
 from holdfast.ledger.records import JobMoment
@@ -52,8 +53,8 @@ def as_json(
     if job.progress is not None:
         page["progress"] = {"done": job.progress.done, "total": job.progress.total, "text": job.progress.text}
     if with_arguments:
-        page["arguments"] = decode(job.arguments)
-        page["result"] = decode(job.result) if job.result is not None else None
+        page["arguments"] = _value(job.arguments)
+        page["result"] = _value(job.result) if job.result is not None else None
     page["attempts"] = [_attempt(attempt) for attempt in attempts]
     page["history"] = [
         {
@@ -138,6 +139,11 @@ def _facts(job: Job, *, with_arguments: bool) -> list[tuple[str, str]]:
         if job.result is not None:
             facts.append(("result", job.result))
     return facts
+
+
+def _value(text: str) -> Json:
+    # What is lost is shown as the reference to it: whoever looks wants to see the rest.
+    return text if text.startswith(MARK) else decode(text, largest_bytes=LARGEST_EVER_BYTES)
 
 
 def where_it_failed(failure: Failure) -> str:

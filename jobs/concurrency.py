@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.jobs import codec
+from holdfast.jobs.claim_check import LARGEST_EVER_BYTES
 from holdfast.jobs.errors import InvalidJson
 
 LIMIT: Final = "limit:"
@@ -39,9 +40,9 @@ class ConcurrencyLimit:
 
 def _value(arguments: str, name: str) -> str:
     try:
-        values = codec.decode(arguments)
+        values = codec.decode(arguments, largest_bytes=LARGEST_EVER_BYTES)
         value = values.get(name) if isinstance(values, dict) else None
-        return codec.encode(value)
+        return codec.encode(value, largest_bytes=LARGEST_EVER_BYTES)
     except InvalidJson:
         # Written by hand; it will be quarantined when it runs.
         return arguments

@@ -16,6 +16,7 @@ The docstring of a class is its message; `code` is stable and stands in
     │  ├─ InvalidResult
     │  ├─ InvalidJson
     │  ├─ PayloadTooLarge
+    │  ├─ PayloadLost
     │  ├─ IllegalTransition
     │  ├─ UnsupportedOption
     │  ├─ LeaseLost
@@ -148,6 +149,13 @@ class PayloadTooLarge(JobError):
 
     code = "payload_too_large"
     hint = "Store the data elsewhere and pass a reference."
+
+
+class PayloadLost(JobError):
+    """Large arguments or a large result are not where the job's row says, or not what was written."""
+
+    code = "payload_lost"
+    hint = "Look into the ledger's table `payloads`; `holdfast doctor` says how many jobs are concerned."
 
 
 class IllegalTransition(JobError):

@@ -16,6 +16,7 @@ from holdfast.jobs.state import FINAL_STATES, JobState, Move
 from holdfast.ledger import moments, rows
 from holdfast.ledger.batch import MOST_ROWS, packed_ids
 from holdfast.ledger.enqueueing import Add, Enqueueing
+from holdfast.ledger.payloads import Payloads
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.statements import children
 from holdfast.ledger.transaction import Transactions
@@ -37,6 +38,7 @@ class Children:
         self._transactions = transactions
         self._enqueueing = enqueueing
         self._settling = settling
+        self._payloads = Payloads(transactions)
         self.ring: Callable[[Sequence[Ring]], object] = bool
         """Told after the commit what has become available; must not block. Else the stager rings."""
         settling.on_family = self._look_after
@@ -191,7 +193,8 @@ class Children:
                     return found
                 place = (page[-1].child_group, page[-1].child_position)
 
-        return rows.readable(self._transactions.read(work, doing="read children"), rows.child_end)
+        found = rows.readable(self._transactions.read(work, doing="read children"), rows.child_end)
+        return self._payloads.results_of_children(found)
 
     def _wake(self, connection: Connection, batch: dict[str, Any]) -> list[Ring]:
         moved = self._transactions.run(connection, children.wake(), batch).all()

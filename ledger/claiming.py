@@ -16,6 +16,7 @@ from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import packed, packed_with_ids
 from holdfast.ledger.concurrency import Concurrency
 from holdfast.ledger.config import LedgerConfig
+from holdfast.ledger.payloads import Payloads, with_arguments
 from holdfast.ledger.rows import BadRow
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.statements import claim, maintenance
@@ -40,6 +41,7 @@ class Claiming:
         self._grace_seconds = config.attempt_grace_seconds
         self._transactions = transactions
         self._settling = settling
+        self._payloads = Payloads(transactions)
 
     def claim(
         self,
@@ -86,9 +88,10 @@ class Claiming:
 
     def _readable(self, granted: list[AnyRow]) -> list[Claim]:
         claims: list[Claim] = []
+        bodies = self._payloads.arguments(granted)
         for row in granted:
             try:
-                claims.append(Claim(rows.lease(row), rows.job(row)))
+                claims.append(Claim(rows.lease(row), with_arguments(rows.job(row), bodies)))
             except BadRow as error:
                 self._put_aside(row, error)
         return claims

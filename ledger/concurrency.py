@@ -8,13 +8,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from holdfast.jobs import codec
-from holdfast.jobs.concurrency import LIMIT, TURN, ConcurrencyLimit
+from holdfast.jobs.concurrency import LIMIT, TENANT, TURN, ConcurrencyLimit
 from holdfast.jobs.errors import LedgerError
 from holdfast.jobs.ids import JobId, LeaseToken
 from holdfast.jobs.job import Ring
 from holdfast.jobs.state import Move
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import packed, packed_with_ids
+from holdfast.ledger.payloads import Payloads, arguments_of
 from holdfast.ledger.records import LimitBook
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.statements import concurrency, parking
@@ -34,6 +35,7 @@ class Concurrency:
         """Work in these transactions; whoever ends a limited job through `settling` looks who is next."""
         self._transactions = transactions
         self._settling = settling
+        self._payloads = Payloads(transactions)
         self.ring: Callable[[Sequence[Ring]], object] = bool
         """Told after the commit whose turn has come; must not block. Else the stager rings."""
         settling.on_freed = self._look_who_is_next
@@ -45,8 +47,9 @@ class Concurrency:
 
         Within the claim's own transaction: between counting and commit nobody else counts the same key.
         """
+        bodies = self._payloads.arguments([row for row in taken if _asks_arguments(row, limits)], connection)
         keys = {
-            row.id: limit.key(row.task, row.tenant, row.arguments)
+            row.id: limit.key(row.task, row.tenant, arguments_of(row, bodies))
             for row in taken
             if (limit := limits.get(row.task)) is not None
         }
@@ -143,6 +146,11 @@ def _parked(row: AnyRow, key: str) -> endings.Ending:
         waiting_for=LIMIT + key,
         seen=row.wake_seq,
     )
+
+
+def _asks_arguments(row: AnyRow, limits: Mapping[str, ConcurrencyLimit]) -> bool:
+    limit = limits.get(row.task)
+    return limit is not None and limit.per not in {None, TENANT}
 
 
 def _place_in_line(row: AnyRow) -> tuple[int, Any, str]:

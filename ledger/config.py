@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from holdfast.jobs.backlog import BacklogLimit
+from holdfast.jobs.claim_check import DEFAULT_INLINE_BYTES
 from holdfast.jobs.job import DEFAULT_TOTAL_AGE_SECONDS
 
 
@@ -35,6 +36,8 @@ class LedgerConfig:
     """How long after its hard timeout an attempt may still run before the rescuer takes the job."""
     backlog_limits: Mapping[str, BacklogLimit] = field(default_factory=dict[str, BacklogLimit])
     """By queue, `*` for all others: where so many jobs wait, enqueue raises QueueFull."""
+    payload_inline_bytes: int = DEFAULT_INLINE_BYTES
+    """Arguments and results of more UTF-8 bytes stand in a table of their own, not in their job's row."""
     transaction_pooler: bool = False
     """The address leads to a pooler that changes the server's connection after each transaction, as
     PgBouncer does with `pool_mode = transaction`. Costs a round trip for each transaction."""

@@ -22,6 +22,7 @@ from holdfast.ledger.backlog import Backlog, Room
 from holdfast.ledger.batch import chunked, packed, packed_with_ids
 from holdfast.ledger.config import LedgerConfig
 from holdfast.ledger.new_rows import row_of
+from holdfast.ledger.payloads import Bodies, Payloads
 from holdfast.ledger.schema_rules import LONGEST_DETAIL
 from holdfast.ledger.statements import enqueue, meta
 from holdfast.ledger.statements.quarantine import REFUSE
@@ -59,7 +60,8 @@ class Enqueueing:
         self._transactions = transactions
         self._lock_timeout = f"{round(config.lock_timeout_seconds * 1000)}ms"
         self._known_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-        self._uniqueness = Uniqueness(transactions, config.total_age_seconds)
+        self._payloads = Payloads(transactions, config.payload_inline_bytes)
+        self._uniqueness = Uniqueness(transactions, config.total_age_seconds, self._payloads)
         self._backlog = Backlog(transactions, config.backlog_limits, SystemClock())
 
     def enqueue(self, jobs: Sequence[NewJob], *, connection: Connection | None = None) -> list[Enqueued]:
@@ -156,7 +158,8 @@ class Enqueueing:
 
     def _insert(self, connection: Connection, rows: list[dict[str, Any]], *, kind: str) -> dict[str, str]:
         created: dict[str, str] = {}
-        for chunk in chunked(rows, _size_of):
+        heavy: Bodies = {}
+        for chunk in chunked([self._payloads.lightened(row, "arguments", heavy) for row in rows], _size_of):
             added = self._transactions.run(
                 connection, enqueue.add_jobs(), {**packed(chunk), **self._age}
             ).all()
@@ -169,6 +172,7 @@ class Enqueueing:
                 self._transactions.run(connection, enqueue.add_moments(), packed(moments))
             if tags := [tag for row in chunk if row["id"] in created for tag in _tags_of(row)]:
                 self._transactions.run(connection, enqueue.add_tags(), packed(tags))
+        self._payloads.write(connection, {key: body for key, body in heavy.items() if key[0] in created})
         return created
 
     def _meet(self, connection: Connection, batch: "_Requests", owners: dict[str, str]) -> Met:

@@ -11,6 +11,7 @@ from holdfast.jobs.state import JobState
 from holdfast.ledger import rows
 from holdfast.ledger.job_filter import EVERY_JOB, JobCount, JobFilter, JobPage, Place
 from holdfast.ledger.overview import RECENT_SECONDS, Overview, Wait
+from holdfast.ledger.payloads import PayloadBooks, Payloads
 from holdfast.ledger.reading import DEFAULT_LIST
 from holdfast.ledger.records import PausedQueue
 from holdfast.ledger.statements import overview, selection, steering, workers
@@ -25,6 +26,7 @@ class Inspection:
     def __init__(self, transactions: Transactions) -> None:
         """Work in these transactions."""
         self._transactions = transactions
+        self._payloads = Payloads(transactions)
 
     def page(
         self, which: JobFilter = EVERY_JOB, *, after: Place | None = None, limit: int = DEFAULT_LIST
@@ -45,6 +47,10 @@ class Inspection:
             return JobCount(at, {JobState(row.state): int(row.how_many) for row in found})
 
         return self._transactions.read(work, doing="count jobs")
+
+    def payload_books(self) -> PayloadBooks:
+        """Look for large payloads without a job, and for jobs whose reference leads nowhere."""
+        return self._payloads.books()
 
     def overview(self, *, most_running: int = MOST_SHOWN, most_waits: int = MOST_SHOWN) -> Overview:
         """Say how the platform stands, in one transaction, whatever the number of jobs that have ended."""

@@ -50,6 +50,7 @@ from holdfast.ledger.identity import Identity
 from holdfast.ledger.inspection import Inspection
 from holdfast.ledger.maintenance import Maintenance
 from holdfast.ledger.parking import Parking
+from holdfast.ledger.payloads import Payloads
 from holdfast.ledger.quarantine import Quarantine
 from holdfast.ledger.reading import DEFAULT_LIST, Reading
 from holdfast.ledger.records import (
@@ -85,7 +86,7 @@ class Ledger:
         self._engine = engine
         self._identity = Identity(transactions, config.schema, idle_seconds=config.idle_transaction_seconds)
         self._enqueueing = Enqueueing(transactions, config)
-        self._settling = Settling(transactions)
+        self._settling = Settling(transactions, Payloads(transactions, config.payload_inline_bytes))
         self.concurrency = Concurrency(transactions, self._settling)
         """Who waits for its turn under a limit on how many run at once."""
         self._claiming = Claiming(transactions, self._settling, self.concurrency, config)
@@ -357,11 +358,11 @@ class Ledger:
     # Reading
 
     def job(self, job_id: JobId) -> Job:
-        """Return a job; raises JobNotFound."""
+        """Return a job with its large payloads; one that is lost stays a reference. Raises JobNotFound."""
         return self._reading.job(job_id)
 
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
-        """Return those of the jobs that exist."""
+        """Return those of the jobs that exist, with large results and without large arguments."""
         return self._reading.find(job_ids)
 
     def attempts(self, job_id: JobId) -> list[Attempt]:

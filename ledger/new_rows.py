@@ -5,7 +5,7 @@ import math
 from datetime import datetime
 from typing import Any, Final
 
-from holdfast.jobs.codec import LARGEST_BYTES
+from holdfast.jobs.claim_check import LARGEST_EVER_BYTES
 from holdfast.jobs.errors import InvalidArguments
 from holdfast.jobs.ids import is_job_id
 from holdfast.jobs.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, NewJob
@@ -24,7 +24,7 @@ _TEXTS: Final = {
     "principal": LONGEST_NAME,
     "trace": LONGEST_NAME,
     "key": LONGEST_KEY,
-    "arguments": LARGEST_BYTES,
+    "arguments": LARGEST_EVER_BYTES,
 }
 
 

@@ -11,6 +11,7 @@ from holdfast.jobs.job import Attempt, Job
 from holdfast.jobs.state import JobState
 from holdfast.ledger import rows
 from holdfast.ledger.batch import chunked, packed_with_ids
+from holdfast.ledger.payloads import Payloads
 from holdfast.ledger.records import JobMoment, QueueCount
 from holdfast.ledger.statements import reading
 from holdfast.ledger.transaction import Transactions
@@ -24,6 +25,7 @@ class Reading:
     def __init__(self, transactions: Transactions) -> None:
         """Work in these transactions."""
         self._transactions = transactions
+        self._payloads = Payloads(transactions)
 
     def job(self, job_id: JobId) -> Job:
         """Read one job; raises JobNotFound, or BadRow if somebody broke it by hand."""
@@ -35,10 +37,10 @@ class Reading:
         )
         if row is None:
             raise JobNotFound(job_id=job_id)
-        return rows.job(row)
+        return self._payloads.of_job(rows.job(row))
 
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
-        """Read the jobs that exist."""
+        """Read the jobs that exist, without large arguments: who waits for a result asks often."""
 
         def work(connection: Connection) -> list[rows.AnyRow]:
             found: list[rows.AnyRow] = []
@@ -49,7 +51,7 @@ class Reading:
             return found
 
         found = self._transactions.read(work, doing="find jobs")
-        return {job.id: job for job in rows.readable(found, rows.job)}
+        return {job.id: job for job in self._payloads.results_of(rows.readable(found, rows.job))}
 
     def attempts(self, job_id: JobId) -> list[Attempt]:
         """Read a job's attempts, oldest first."""

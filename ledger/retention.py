@@ -54,6 +54,7 @@ class Retention:
                 retention.delete_attempts(),
                 retention.delete_moments(),
                 retention.delete_tags(),
+                retention.delete_payloads(),
                 children.delete_gatherings(),
                 retention.delete_jobs(),
             ):

@@ -18,6 +18,7 @@ from holdfast.jobs.state import FINAL_STATES, JobState
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import chunked, packed, packed_with_ids
 from holdfast.ledger.endings import Ending
+from holdfast.ledger.payloads import Bodies, Payloads
 from holdfast.ledger.statements import settle
 from holdfast.ledger.transaction import DataRefused, Transactions
 from holdfast.ledger.translate import translated
@@ -31,9 +32,10 @@ _log: Final = logging.getLogger(__name__)
 class Settling:
     """Writes the ends of attempts."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        """Work in these transactions."""
+    def __init__(self, transactions: Transactions, payloads: Payloads) -> None:
+        """Work in these transactions; large results are put into `payloads`."""
         self._transactions = transactions
+        self._payloads = payloads
         self.on_family: Callable[[Collection[str]], object] = bool
         """Told, after a commit, of parents of which a child has ended, and of those that now wait for one."""
         self.on_freed: Callable[[Collection[str]], object] = bool
@@ -90,14 +92,21 @@ class Settling:
         it returns is what happened; the rest of the batch was not ours.
         """
         ended: Ended = []
+        heavy: Bodies = {}
         for layer in _layers(batch):
-            packed_rows = packed_with_ids([one.row for one in layer])
+            packed_rows = packed_with_ids(
+                [self._payloads.lightened(one.row, "result", heavy) for one in layer]
+            )
             if len(layer) > 1 and self._transactions.is_postgresql:
                 self._transactions.run(connection, settle.lock(), packed_rows)
             asked = {str(one.job_id): one for one in layer}
             moved = self._transactions.run(connection, settle.settle(), packed_rows).all()
             ended += [(asked[row.id], row) for row in moved]
         if ended:
+            completed = {row.id for _, row in ended if row.state == JobState.COMPLETED}
+            self._payloads.write(
+                connection, {key: body for key, body in heavy.items() if key[0] in completed}
+            )
             self._transactions.run(
                 connection, settle.end_attempts(), packed([_attempt(*pair) for pair in ended])
             )

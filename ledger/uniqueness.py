@@ -16,6 +16,7 @@ from holdfast.jobs.state import JobState, Move
 from holdfast.jobs.unique import Conflict, Holder, Unique, UniqueKey, resolve
 from holdfast.ledger import moments, unique_release
 from holdfast.ledger.batch import chunked, packed, packed_with_ids
+from holdfast.ledger.payloads import Bodies, Payloads
 from holdfast.ledger.schema_unique import HOLDS, WAITS
 from holdfast.ledger.statements import unique
 from holdfast.ledger.statements.shape import UNIQUE
@@ -60,9 +61,10 @@ class Met:
 class Uniqueness:
     """Decides about wishes for unique keys."""
 
-    def __init__(self, transactions: Transactions, total_age_seconds: float) -> None:
+    def __init__(self, transactions: Transactions, total_age_seconds: float, payloads: Payloads) -> None:
         """Work in these transactions; a job that is moved has its total age again."""
         self._transactions = transactions
+        self._payloads = payloads
         self._total_age_seconds = total_age_seconds
 
     def meet(self, connection: Connection, wishes: Sequence[Wish]) -> Met:
@@ -70,7 +72,7 @@ class Uniqueness:
 
         Raises NotUnique, and has taken and changed nothing, and KeyBusy.
         """
-        return _Meeting(self._transactions, connection, self._total_age_seconds).hold(wishes)
+        return _Meeting(self._transactions, connection, self._total_age_seconds, self._payloads).hold(wishes)
 
     def held(self, connection: Connection, wishes: Sequence[Wish]) -> set[str]:
         """Return the ids of wishes that make no new job. Changes nothing."""
@@ -110,8 +112,15 @@ def retake(transactions: Transactions, connection: Connection, job_id: JobId) ->
 class _Meeting:
     """One call's wishes on their way to an answer."""
 
-    def __init__(self, transactions: Transactions, connection: Connection, total_age_seconds: float) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        connection: Connection,
+        total_age_seconds: float,
+        payloads: Payloads,
+    ) -> None:
         self._transactions = transactions
+        self._payloads = payloads
         self._connection = connection
         self._total_age_seconds = total_age_seconds
         self._met = Met()
@@ -273,10 +282,12 @@ class _Meeting:
 
     def _change(self) -> None:
         """Give the jobs that wait what was asked for in their place; they are locked."""
+        heavy: Bodies = {}
         batch: list[dict[str, Any]] = [
             {
-                **{name: wish.row[name] for name in ("arguments", "version", "trace", "run_at", "delay")},
+                **{name: wish.row[name] for name in ("version", "trace", "run_at", "delay")},
                 "id": job_id,
+                "arguments": self._payloads.part(job_id, wish.row["arguments"], heavy),
                 "longest": wish.key.policy.longest_seconds if conflict == "moved" else None,
                 "age": self._total_age_seconds,
             }
@@ -284,6 +295,11 @@ class _Meeting:
         ]
         for chunk in chunked(batch, lambda row: len(row["arguments"]) + _FEW_CHARACTERS):
             moved = self._run(unique.change(), packed_with_ids(chunk)).all()
+            changed = [row.id for row in moved]
+            self._payloads.let_go_of_others(self._connection, changed, heavy)
+            self._payloads.write(
+                self._connection, {key: body for key, body in heavy.items() if key[0] in changed}
+            )
             # One policy for all of a call.
             kind = self._changes[0][0].key.policy.on_conflict
             moments.record(self._transactions, self._connection, moved, kind)

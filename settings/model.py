@@ -210,6 +210,7 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride]  # BaseSe
             total_age_seconds=self.job_total_age_seconds,
             attempt_grace_seconds=self.attempt_grace_seconds,
             backlog_limits=limits_of(self.backlog_limits),
+            payload_inline_bytes=self.payload_inline_bytes,
             transaction_pooler=self.database_transaction_pooler,
             application_name=application_name,
         )

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from holdfast.jobs import codec
+from holdfast.jobs.claim_check import followed
 from holdfast.jobs.errors import InvalidArguments, InvalidJson, InvalidTask
 from holdfast.tasks import payload
 
@@ -110,8 +111,10 @@ class Arguments:
     def load(self, text: str, lift: Lift | None = None) -> dict[str, Any]:
         """Read the values of a call back, in the handler's types; `lift` makes those of another version fit.
 
-        Raises InvalidArguments if the text does not fit this version of the handler, and what `lift` raises.
+        Raises InvalidArguments if the text does not fit this version of the handler, and what `lift` raises;
+        PayloadLost if it is the reference to one that is not there.
         """
+        text = followed(text, what=f"the arguments of {self.task}")
         try:
             values = codec.decode(text, largest_bytes=payload.LARGEST_EVER_BYTES)
         except InvalidJson as error:

@@ -11,6 +11,7 @@ from holdfast.tasks.arguments import Call
 from holdfast.tasks.client import Client
 from holdfast.tasks.handle import Handle
 from holdfast.tasks.options import NO_OPTIONS, Options
+from holdfast.tasks.payload import LARGEST_EVER_BYTES
 from holdfast.tasks.registry import registry
 from holdfast.tasks.spec import TaskSpec
 
@@ -124,7 +125,7 @@ class Chain(Generic[P, R]):
 
     def _request(self, *args: Any, **kwargs: Any) -> tuple[str, Options]:  # noqa: ANN401 -- checked by the first task
         spec, given = self._first.spec, self._first.given
-        first = _link(spec, given, codec.decode(spec.signature.bind(*args, **kwargs)))
+        first = _link(spec, given, _plain(spec.signature.bind(*args, **kwargs)))
         text = registry.require(CHAIN).spec.signature.bind([first, *self._links])
         rest = replace(
             given,
@@ -144,9 +145,13 @@ def link_of(task: BoundTask[..., Any], arguments: Mapping[str, object]) -> dict[
                 detail=f"{name} is not for a link of a chain", hint="Give it to the first task of the chain."
             )
     text = task.spec.signature.bind_rest(arguments)
-    return _link(task.spec, task.given, codec.decode(text))
+    return _link(task.spec, task.given, _plain(text))
 
 
 def _link(spec: TaskSpec, options: Options, arguments: object) -> dict[str, object]:
     said = {name: getattr(options, name) for name in _HERE if getattr(options, name) is not None}
     return {"task": spec.name, "arguments": arguments, "options": said}
+
+
+def _plain(text: str) -> codec.Json:
+    return codec.decode(text, largest_bytes=LARGEST_EVER_BYTES)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from holdfast.jobs import codec as json_codec
+from holdfast.jobs.claim_check import followed
 from holdfast.jobs.errors import ClientClosed, InvalidArguments, QueueFull, ResultTimeout
 from holdfast.jobs.events import Events, JobEnqueued, JobsRefused
 from holdfast.jobs.ids import JobId
@@ -322,7 +323,9 @@ def _ring(job: NewJob | Job) -> Ring:
 def _loaded(job: Job, codec: ResultCodec | None) -> object:
     text = result_text(job)
     return (
-        codec.load(text) if codec is not None else json_codec.decode(text, largest_bytes=LARGEST_EVER_BYTES)
+        codec.load(text)
+        if codec is not None
+        else json_codec.decode(followed(text, what="the result"), largest_bytes=LARGEST_EVER_BYTES)
     )
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pydantic
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 
-from holdfast.jobs import codec
+from holdfast.jobs import claim_check, codec
 from holdfast.jobs.errors import InvalidTask
 
 NO_SECRETS_HINT = "Pass the name of the secret and read it in the handler."
-LARGEST_EVER_BYTES = 64 * 1024 * 1024
+LARGEST_EVER_BYTES: Final = claim_check.LARGEST_EVER_BYTES
 """What no setting can exceed; the configured limits are checked where they are known."""
 _SHOWN_ERRORS = 5
 

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import TypeAdapter
 
 from holdfast.jobs import codec
+from holdfast.jobs.claim_check import followed
 from holdfast.jobs.errors import InvalidJson, InvalidResult, PayloadTooLarge
 from holdfast.tasks import payload
 
@@ -50,7 +51,11 @@ class ResultCodec:
             ) from error
 
     def load(self, text: str) -> Any:  # noqa: ANN401 -- typed by Handle[R], whose R is the handler's return type
-        """Read a result back. Raises InvalidResult if it does not fit this version's return type."""
+        """Read a result back.
+
+        Raises InvalidResult if it does not fit this version's return type, PayloadLost if it is not there.
+        """
+        text = followed(text, what=f"the result of {self.task}")
         try:
             return self._adapter.validate_python(codec.decode(text, largest_bytes=payload.LARGEST_EVER_BYTES))
         except InvalidJson as error:

@@ -17,6 +17,7 @@ from celery.exceptions import TimeoutError as ResultWaitTimeout
 from typing_extensions import override
 
 from holdfast.jobs import codec
+from holdfast.jobs.claim_check import followed
 from holdfast.jobs.errors import LedgerFailure, ResultExpired, SettingsError, UnsupportedOption
 from holdfast.jobs.ids import JobId, is_job_id
 from holdfast.jobs.job import Job
@@ -190,7 +191,9 @@ def _meta_of(job: Job) -> Meta:
     meta = _meta(job.id, _STATES[job.state])
     if job.state is JobState.COMPLETED:
         meta["result"] = (
-            codec.decode(job.result, largest_bytes=LARGEST_EVER_BYTES) if job.result is not None else None
+            codec.decode(followed(job.result, what="the result"), largest_bytes=LARGEST_EVER_BYTES)
+            if job.result is not None
+            else None
         )
     elif job.state is JobState.CANCELLED:
         meta["result"] = TaskRevokedError(job.detail or "cancelled")

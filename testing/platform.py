@@ -4,9 +4,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, ParamSpec, Self, TypeVar, overload
 
+from holdfast.jobs.claim_check import MARK
 from holdfast.jobs.events import Event, Events, JobClaimed
 from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import DEFAULT_ATTEMPT_SECONDS, Job, Progress
@@ -346,9 +348,11 @@ class Platform:
         return tuple(self._specs().values())
 
     def _as_enqueued(self, row: Job) -> EnqueuedJob:
-        return EnqueuedJob.of(
-            self._first_rows.get(row.id, row), enqueued_by=self._parents.get(row.id, row.parent_id)
-        )
+        first = self._first_rows.get(row.id, row)
+        if first.arguments.startswith(MARK):
+            # Lists hold references where arguments are large.
+            first = replace(first, arguments=self.ledger.job(row.id).arguments)
+        return EnqueuedJob.of(first, enqueued_by=self._parents.get(row.id, row.parent_id))
 
     def _hear(self, event: Event) -> None:
         self.events.append(event)

@@ -12,6 +12,7 @@ from holdfast.cli.doctor.verdict import Verdict, failure, fine, note, warning
 from holdfast.jobs.clock import Clock, SystemClock
 from holdfast.jobs.errors import LedgerError, LedgerUnavailable, SchemaMismatch
 from holdfast.ledger.clock import read_clock
+from holdfast.ledger.payloads import PayloadBooks
 from holdfast.ledger.records import LimitBook
 from holdfast.settings import Settings
 from holdfast.settings.urls import is_loopback
@@ -54,6 +55,7 @@ def look_at_database(settings: Settings, *, clock: Clock | None = None) -> Itera
             f"read {ping.read_ms:.1f} ms, write {ping.write_ms:.1f} ms",
         )
         yield from _limits(opened.concurrency.books())
+        yield from _payloads(opened.inspection.payload_books())
     except LedgerError as error:
         yield failure(subject, f"cannot be written to: {error.detail}", _knock(settings))
         return
@@ -85,6 +87,24 @@ def _limits(books: Sequence[LimitBook]) -> Iterator[Verdict]:
     else:
         held = sum(book.running for book in books)
         yield fine(subject, f"{held} places of {len(books)} are held, each by a job of a living worker")
+
+
+def _payloads(books: PayloadBooks) -> Iterator[Verdict]:
+    """Compare the large payloads with the jobs that refer to them; silent where all is well."""
+    subject = "payloads"
+    if books.dangling:
+        newest = books.dangling[0]
+        yield failure(
+            subject,
+            f"{len(books.dangling)} jobs have lost large arguments or results, the newest is {newest}",
+            f"holdfast jobs show {newest}",
+        )
+    if books.orphans:
+        yield warning(
+            subject,
+            f"{len(books.orphans)} large payloads belong to jobs that are gone, such as {books.orphans[0]}",
+            "DELETE FROM payloads WHERE job_id NOT IN (SELECT id FROM jobs)",
+        )
 
 
 def _clock(settings: Settings, clock: Clock) -> Iterator[Verdict]:

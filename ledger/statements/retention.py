@@ -11,6 +11,7 @@ from holdfast.jobs.retention import Sweep
 from holdfast.jobs.state import JobState
 from holdfast.ledger.batch import Batch
 from holdfast.ledger.schema import attempts, job_keys, job_moments, jobs, quarantined_messages, tombstones
+from holdfast.ledger.schema_payloads import payloads
 from holdfast.ledger.schema_tags import job_tags
 from holdfast.ledger.schema_unique import HOLDS, unique_keys
 from holdfast.ledger.statements.children import is_needed
@@ -123,6 +124,12 @@ def delete_moments() -> Delete:
 def delete_tags() -> Delete:
     """Delete what finds a batch's jobs by their tags."""
     return _of_batch(job_tags, job_tags.c.job_id)
+
+
+@cache
+def delete_payloads() -> Delete:
+    """Delete the large payloads of a batch's jobs."""
+    return _of_batch(payloads, payloads.c.job_id)
 
 
 @lru_cache(maxsize=64)

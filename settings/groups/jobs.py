@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 
 from holdfast.jobs.backlog import limits_of
+from holdfast.jobs.claim_check import DEFAULT_INLINE_BYTES, LARGEST_EVER_BYTES
 from holdfast.jobs.retention import rules_of
 from holdfast.settings.groups.values import TextList
 
@@ -80,16 +81,23 @@ class JobFields(BaseModel):
         "A class is full when so many jobs of its own and the more important classes wait. Unset: no limit.",
     )
     arguments_largest_bytes: int = Field(
-        default=1024 * 1024,
+        default=16 * 1024 * 1024,
         ge=1024,
-        le=1024 * 1024,
+        le=LARGEST_EVER_BYTES,
         description="Largest arguments of a job, as UTF-8 JSON.",
     )
     result_largest_bytes: int = Field(
-        default=1024 * 1024,
+        default=16 * 1024 * 1024,
         ge=1024,
-        le=1024 * 1024,
+        le=LARGEST_EVER_BYTES,
         description="Largest result of a job, as UTF-8 JSON.",
+    )
+    payload_inline_bytes: int = Field(
+        default=DEFAULT_INLINE_BYTES,
+        ge=1024,
+        le=512 * 1024,
+        description="Arguments and results up to so many bytes stand in their job's row; larger ones in a "
+        "table of their own.",
     )
     message_largest_bytes: int = Field(
         default=2 * 1024 * 1024,

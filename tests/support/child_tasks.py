@@ -18,6 +18,12 @@ chosen: dict[str, Any] = {}
 """The options of the child of `with_options`."""
 
 
+@task(name="family.same")
+async def same(text: str) -> str:
+    """Return the text."""
+    return text
+
+
 @task(name="family.double")
 async def double(number: int) -> int:
     """Return twice the number; 13 fails for good, 14 cancels itself."""

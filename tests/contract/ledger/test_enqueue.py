@@ -8,6 +8,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import create_engine
 
+from holdfast.jobs.claim_check import LARGEST_EVER_BYTES
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.errors import IllegalTransition, InvalidArguments, LedgerError
 from holdfast.jobs.ids import JobId
@@ -97,7 +98,7 @@ def test_absurd_delays(ledger, seconds):
         ({"task": "x" * 256}, "task has 256"),
         ({"arguments": "\x00"}, "arguments holds a NUL"),
         ({"arguments": "\ud800"}, "lone surrogate"),
-        ({"arguments": "x" * (1024 * 1024 + 1)}, "arguments has"),
+        ({"arguments": "x" * (LARGEST_EVER_BYTES + 1)}, "arguments has"),
         ({"priority": 10}, "priority 10"),
         ({"run_at": datetime(2026, 1, 1)}, "run_at"),  # noqa: DTZ001  the point of the test
         ({"deadline_at": datetime(9999, 1, 1, tzinfo=UTC)}, "deadline_at"),

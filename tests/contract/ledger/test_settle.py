@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from holdfast.jobs.claim_check import LARGEST_EVER_BYTES
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.errors import InvalidJson, LeaseLost
 from holdfast.jobs.failure import Failure
@@ -250,7 +251,7 @@ def test_cancel_and_settle_race(ledger, claim):
 @pytest.mark.parametrize(
     "outcome",
     [
-        Completed("x" * 1_048_577),
+        Completed("x" * (LARGEST_EVER_BYTES + 1)),
         Completed('"\x00"'),
         Completed('"\ud800"'),
         Snooze(until=datetime(2026, 1, 1)),  # noqa: DTZ001  the point of the test

@@ -14,6 +14,7 @@ from holdfast.ledger.statements import (
     maintenance,
     meta,
     overview,
+    payloads,
     quarantine,
     reading,
     retention,
@@ -169,9 +170,15 @@ STATEMENTS = {
     "end": workers.end("w", 1),
     "listed workers": workers.listed(alive_only=True),
     "offered": workers.offered(),
-    "lead": workers.lead("r", "w", 1.0),
+    "lead": workers.lead("r", 1.0),
     "bury dead": workers.bury_dead(1.0, 1),
     "drop offers": workers.drop_offers(),
+    "add payloads": payloads.add(),
+    "read payloads": payloads.read(),
+    "delete other payloads": payloads.delete_others(),
+    "delete payloads": retention.delete_payloads(),
+    "orphaned payloads": payloads.orphans(1),
+    "dangling references": payloads.dangling(1),
 }
 DIALECTS = {"postgresql": postgresql.psycopg.dialect(), "sqlite": sqlite.dialect()}
 
