@@ -64,8 +64,9 @@ class Payloads:
 
     def let_go_of_others(self, connection: Connection, job_ids: Sequence[str], heavy: Bodies) -> None:
         """Delete what jobs have beside these: their arguments were replaced, and they have no result yet."""
-        rows: list[dict[str, str | None]] = [{"id": job_id, "digest": None} for job_id in sorted(job_ids)]
-        rows += [{"id": job_id, "digest": digest} for job_id, digest in sorted(heavy)]
+        named: list[tuple[str, str | None]] = [(job_id, None) for job_id in sorted(job_ids)]
+        named += sorted(heavy)
+        rows = [{"id": job_id, "digest": digest} for job_id, digest in named]
         for chunk in chunked(rows, lambda _: _FEW_CHARACTERS):
             self._transactions.run(connection, payloads.delete_others(), packed_with_ids(chunk))
 
