@@ -152,7 +152,7 @@ def run_locally(ledger: Ledger, registry: Registry, job: Job, *, limits: Limits,
     Raises UnknownTask, or InvalidArguments where the arguments do not fit the handler as it is here.
     """
     spec = registry.require(job.task).spec
-    arguments = spec.signature.load(job.arguments)
+    arguments = spec.load(job.version, job.arguments)
     port = LocalPort(ledger, tell)
     lease = Lease(job.id, new_lease_token(), HERE, job.fence, max(1, job.attempt))
     context = TaskContext.of(

@@ -14,6 +14,7 @@ from holdfast.ledger import Ledger
 from holdfast.ledger.records import OfferRow
 from holdfast.settings import Settings
 from holdfast.tasks import Task, registry
+from holdfast.tasks.by_name import is_for_old_jobs
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ def offers_of(settings: Settings) -> tuple[list[OfferRow], str]:
 def collect(
     here: Sequence[Task[..., Any]], offers: Sequence[OfferRow], *, only: str | None = None
 ) -> list[ListedTask]:
-    """Join both, by name and version."""
+    """Join both, by name and version; what a worker only upcasts is not a version to enqueue."""
     found: dict[tuple[str, str], ListedTask] = {}
     for task in here:
         spec = task.spec
@@ -58,6 +59,8 @@ def collect(
             spec.name, spec.version, spec.queue, _schema(spec.offer().schema), is_here=True, doc=spec.doc
         )
     for offer in offers:
+        if is_for_old_jobs(offer):
+            continue
         listed = found.setdefault(
             (offer.task, offer.version),
             ListedTask(offer.task, offer.version, offer.queue, _schema(offer.schema)),
@@ -98,4 +101,5 @@ def schema_of(name: str, ledger: Ledger) -> Mapping[str, Any]:
     task = registry.get(name)
     if task is not None:
         return _schema(task.spec.offer().schema)
-    return next((_schema(offer.schema) for offer in ledger.offers() if offer.task == name), {})
+    offers = (offer for offer in ledger.offers() if offer.task == name and not is_for_old_jobs(offer))
+    return next((_schema(offer.schema) for offer in offers), {})

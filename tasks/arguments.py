@@ -16,6 +16,8 @@ from holdfast.tasks import payload
 
 Call = Sequence[object] | Mapping[str, object]
 """The arguments of one call: positional in a sequence, or by name."""
+Lift = Callable[[dict[str, codec.Json]], Mapping[str, object]]
+"""Makes the arguments of an older version those of this one."""
 
 _ANYTHING: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -105,10 +107,10 @@ class Arguments:
             raise InvalidArguments(detail=f"{self.task}: a value does not survive JSON") from error
         return codec.encode(plain, largest_bytes=payload.LARGEST_EVER_BYTES)
 
-    def load(self, text: str) -> dict[str, Any]:
-        """Read the values of a call back, in the handler's types.
+    def load(self, text: str, lift: Lift | None = None) -> dict[str, Any]:
+        """Read the values of a call back, in the handler's types; `lift` makes those of another version fit.
 
-        Raises InvalidArguments if the text does not fit this version of the handler.
+        Raises InvalidArguments if the text does not fit this version of the handler, and what `lift` raises.
         """
         try:
             values = codec.decode(text, largest_bytes=payload.LARGEST_EVER_BYTES)
@@ -116,7 +118,7 @@ class Arguments:
             raise InvalidArguments(detail=f"{self.task}: {error.detail}") from error
         if not isinstance(values, dict):
             raise InvalidArguments(detail=f"{self.task}: the arguments are no JSON object")
-        return self._checked(values)
+        return self._checked(values if lift is None else lift(values))
 
     @property
     def names(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ from holdfast.jobs.errors import InvalidArguments, InvalidOption, UnknownTask
 from holdfast.jobs.unique import Unique
 from holdfast.ledger.records import OfferRow
 from holdfast.tasks.payload import LARGEST_EVER_BYTES
-from holdfast.tasks.spec import UNIQUE_RULE
+from holdfast.tasks.spec import UNIQUE_RULE, UPCAST_TO
 
 _KINDS: Final[dict[str, Callable[[object], bool]]] = {
     "string": lambda value: isinstance(value, str),
@@ -23,19 +23,26 @@ _KINDS: Final[dict[str, Callable[[object], bool]]] = {
 
 
 def choose_offer(offers: Sequence[OfferRow], task: str) -> OfferRow:
-    """Return an offer of the task, of the version that most workers have.
+    """Return an offer of the task, of the version that most workers run, upcasts counted.
 
     Raises UnknownTask if no live worker has it.
     """
     matching = [offer for offer in offers if offer.task == task]
-    if not matching:
+    # Who only upcasts a version does not know its schema: it is for jobs that are there already.
+    own = [offer for offer in matching if not is_for_old_jobs(offer)]
+    if not own:
         raise UnknownTask(
             detail=f"{task!r} is not imported here, and no live worker offers it",
             hint="`holdfast tasks` lists what there is. Name its module in HOLDFAST_TASK_MODULES, or start "
             "a worker that has it; a worker knows the tasks that were there when it started.",
         )
     versions = [offer.version for offer in matching]
-    return max(matching, key=lambda offer: (versions.count(offer.version), offer.version))
+    return max(own, key=lambda offer: (versions.count(offer.version), offer.version))
+
+
+def is_for_old_jobs(offer: OfferRow) -> bool:
+    """Tell whether the worker upcasts this version to its own, and so wants no new jobs of it."""
+    return UPCAST_TO in json.loads(offer.schema)
 
 
 def names_of(offer: OfferRow) -> frozenset[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from holdfast.jobs.concurrency import ConcurrencyLimit
@@ -12,9 +13,12 @@ from holdfast.jobs.unique import Unique
 from holdfast.resilience.retry import RetryPolicy
 from holdfast.tasks.arguments import Arguments
 from holdfast.tasks.result_codec import ResultCodec
+from holdfast.tasks.upcasts import Upcasts
 
 UNIQUE_RULE: Final = "x-holdfast-unique"
 """Where a published schema of arguments holds the task's rule about jobs that count as the same."""
+UPCAST_TO: Final = "x-holdfast-upcast-to"
+"""Stands in the place of a schema where a worker runs jobs of an older version, and wants no new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,10 @@ class TaskSpec:
     version: str
     """Jobs run only on workers that offer the version they were enqueued with; "1" if nothing is said.
 
-    Raise it when old jobs must not run on new code.
+    Raise it when old jobs must not run on new code, and say in `upcasts` what makes them fit.
     """
+    upcasts: Upcasts
+    """How the arguments of older versions become those of this one; jobs of all these versions are run."""
     queue: str
     retry: RetryPolicy
     """When a failed attempt is followed by another: five attempts if nothing is said."""
@@ -74,3 +80,21 @@ class TaskSpec:
             # For those who enqueue by name; who looks for a schema passes over what it does not know.
             schema = json.dumps({**json.loads(schema), UNIQUE_RULE: self.unique.as_json()}, sort_keys=True)
         return Offer(self.name, self.version, self.queue, schema=schema, isolated=self.isolated)
+
+    def offers(self) -> list[Offer]:
+        """Return all that a worker publishes of this task: its own version, and those that it upcasts."""
+        older = json.dumps({UPCAST_TO: self.version})
+        return [
+            self.offer(),
+            *(
+                Offer(self.name, version, self.queue, schema=older, isolated=self.isolated)
+                for version, _ in self.upcasts.steps
+            ),
+        ]
+
+    def load(self, version: str, text: str) -> dict[str, Any]:
+        """Read a job's arguments, written for that version, in the handler's types.
+
+        Raises InvalidArguments if an upcast fails, or the text does not fit the handler; do not retry.
+        """
+        return self.signature.load(text, partial(self.upcasts.lift, version))

@@ -23,6 +23,7 @@ from holdfast.tasks.registry import registry as process_registry
 from holdfast.tasks.result_codec import ResultCodec
 from holdfast.tasks.schedules import ScheduleOption, schedules_of
 from holdfast.tasks.spec import TaskSpec
+from holdfast.tasks.upcasts import Upcast, Upcasts
 
 __all__ = ["DEFAULT_RETRY", "Decorator", "Named", "Task", "Upstream", "read_spec", "task"]
 
@@ -76,6 +77,7 @@ def task(
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     version: str = "1",
+    upcasts: Mapping[str, Upcast] | None = None,
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
     hard_timeout_seconds: float | None = None,
@@ -96,6 +98,7 @@ def task(  # noqa: PLR0913 -- each is a keyword with a default
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     version: str = "1",
+    upcasts: Mapping[str, Upcast] | None = None,
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
     hard_timeout_seconds: float | None = None,
@@ -125,6 +128,7 @@ def task(  # noqa: PLR0913 -- each is a keyword with a default
                 name=name,
                 queue=queue,
                 version=version,
+                upcasts=upcasts,
                 retry=retry,
                 soft_timeout_seconds=soft_timeout_seconds,
                 hard_timeout_seconds=hard_timeout_seconds,
@@ -150,6 +154,7 @@ def read_spec(  # noqa: PLR0913 -- each is a keyword with a default
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     version: str = "1",
+    upcasts: Mapping[str, Upcast] | None = None,
     retry: RetryPolicy = DEFAULT_RETRY,
     soft_timeout_seconds: float | None = None,
     hard_timeout_seconds: float | None = None,
@@ -178,6 +183,7 @@ def read_spec(  # noqa: PLR0913 -- each is a keyword with a default
         is_async=inspect.iscoroutinefunction(handler),
         takes_context=takes_context,
         version=version,
+        upcasts=Upcasts.of(full_name, version, upcasts),
         queue=queue,
         retry=retry,
         soft_timeout_seconds=soft_timeout_seconds,

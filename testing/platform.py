@@ -26,6 +26,7 @@ from holdfast.testing.clock import FakeClock
 from holdfast.testing.crash import CrashAt, CrashPlan
 from holdfast.testing.database import database
 from holdfast.testing.enqueued import EnqueuedJob
+from holdfast.testing.older import of_version
 from holdfast.testing.outcome import JobOutcome
 from holdfast.testing.shift import MOST_JOBS, Shift, Wanted
 from holdfast.testing.worker import Surroundings
@@ -210,15 +211,29 @@ class Platform:
     async def run_task(
         self, task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
     ) -> JobOutcome[R]: ...
+    @overload
+    async def run_task(
+        self,
+        task: BoundTask[..., R],
+        /,
+        *args: Any,
+        crash_at: Crashes = ...,
+        written_as: str,
+        **kwargs: Any,
+    ) -> JobOutcome[R]: ...
     async def run_task(
         self,
         task: Any,
         /,
         *args: Any,
         crash_at: Any = None,
+        written_as: Any = None,
         **kwargs: Any,
     ) -> JobOutcome[Any]:
         """Enqueue one job of this task and run it to its end, its retries and snoozes without waiting.
+
+        `written_as` is an older version of the task: the arguments, all by name, are written as a producer
+        of that version wrote them, unchecked, and the task's upcasts have to make them fit.
 
         Runs its children too, and no other job, not those that it enqueues either. Ends early where
         only somebody else can go on: parked, or in a paused queue. Raises
@@ -226,7 +241,11 @@ class Platform:
         """
         bound: BoundTask[..., Any] = task
         self._own[bound.spec.name] = bound.spec
-        handle = await bound.using(self.client).enqueue(*args, **kwargs)
+        if written_as is None:
+            handle = await bound.using(self.client).enqueue(*args, **kwargs)
+        else:
+            older, text = of_version(bound.spec, written_as, args, kwargs)
+            (handle,) = await self.client.submit(older, [text], bound.given)
         await self._work(Wanted(job_id=handle.id, skips_waits=True), crash_at, self._all_specs())
         return self.outcome(handle)
 
@@ -236,16 +255,29 @@ class Platform:
     def run_task_sync(
         self, task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
     ) -> JobOutcome[R]: ...
+    @overload
+    def run_task_sync(
+        self,
+        task: BoundTask[..., R],
+        /,
+        *args: Any,
+        crash_at: Crashes = ...,
+        written_as: str,
+        **kwargs: Any,
+    ) -> JobOutcome[R]: ...
     def run_task_sync(
         self,
         task: Any,
         /,
         *args: Any,
         crash_at: Any = None,
+        written_as: Any = None,
         **kwargs: Any,
     ) -> JobOutcome[Any]:
         """Do the same as `run_task` in synchronous code."""
-        return wait_for(lambda: self.run_task(task, *args, crash_at=crash_at, **kwargs))
+        return wait_for(
+            lambda: self.run_task(task, *args, crash_at=crash_at, written_as=written_as, **kwargs)
+        )
 
     def outcome(self, job: Handle[R] | str) -> JobOutcome[R]:
         """Return what has become of a job so far. Raises JobNotFound."""

@@ -18,20 +18,31 @@ async def run_task(task: BoundTask[P, R], /, *args: P.args, **kwargs: P.kwargs) 
 async def run_task(
     task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
 ) -> JobOutcome[R]: ...
+@overload
+async def run_task(
+    task: BoundTask[..., R],
+    /,
+    *args: Any,
+    crash_at: Crashes = ...,
+    written_as: str,
+    **kwargs: Any,
+) -> JobOutcome[R]: ...
 async def run_task(
     task: Any,
     /,
     *args: Any,
     crash_at: Any = None,
+    written_as: Any = None,
     **kwargs: Any,
 ) -> JobOutcome[Any]:
     """Enqueue one job of a task on an empty ledger and run it to its end; `Platform.run_task` says how.
 
     `crash_at` says where its worker dies: one of CRASH_POINTS, a number (3: at the third
-    await of the handler), a pair of point and number, or a list of these.
+    await of the handler), a pair of point and number, or a list of these. `written_as` is the older
+    version of the task whose arguments these are, as a job from before a deploy has them.
     """
     with Platform() as platform:
-        return await platform.run_task(task, *args, crash_at=crash_at, **kwargs)
+        return await platform.run_task(task, *args, crash_at=crash_at, written_as=written_as, **kwargs)
 
 
 @overload
@@ -40,15 +51,25 @@ def run_task_sync(task: BoundTask[P, R], /, *args: P.args, **kwargs: P.kwargs) -
 def run_task_sync(
     task: BoundTask[..., R], /, *args: Any, crash_at: Crashes, **kwargs: Any
 ) -> JobOutcome[R]: ...
+@overload
+def run_task_sync(
+    task: BoundTask[..., R],
+    /,
+    *args: Any,
+    crash_at: Crashes = ...,
+    written_as: str,
+    **kwargs: Any,
+) -> JobOutcome[R]: ...
 def run_task_sync(
     task: Any,
     /,
     *args: Any,
     crash_at: Any = None,
+    written_as: Any = None,
     **kwargs: Any,
 ) -> JobOutcome[Any]:
     """Do the same in synchronous code, on an event loop of its own."""
-    return wait_for(lambda: run_task(task, *args, crash_at=crash_at, **kwargs))
+    return wait_for(lambda: run_task(task, *args, crash_at=crash_at, written_as=written_as, **kwargs))
 
 
 async def every_crash(

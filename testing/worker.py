@@ -119,7 +119,11 @@ class Worker:
             queues=_NO_QUEUE,
             has_lane=True,
         )
-        offers = [Offer(task.name, task.spec.version, task.spec.queue) for task in self._registry]
+        offers = [
+            Offer(task.name, version, task.spec.queue)
+            for task in self._registry
+            for version in task.spec.upcasts.chain
+        ]
         self._around.ledger.register_worker(new, offers)
 
     async def work(self, jobs: Sequence[Job]) -> None:

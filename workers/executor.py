@@ -216,7 +216,7 @@ class Executor:
         if self._isolation is not None and (spec.isolated or job.cohort is not None):
             return await self._run_apart(self._isolation, attempt, spec)
         try:
-            arguments = spec.signature.load(job.arguments)
+            arguments = spec.load(job.version, job.arguments)
         except MemoryError as error:
             return self._starved(attempt) or self._judge_error(attempt, spec, error)
         except BaseException as error:  # noqa: BLE001 -- a type's own validator may raise anything, SystemExit too

@@ -99,7 +99,7 @@ class Registration:
                 started_marker=birth.started_marker,
                 has_lane=self._has_lane,
             ),
-            [task.spec.offer() for task in self._registry],
+            [offer for task in self._registry for offer in task.spec.offers()],
         )
 
     def _inherit(self, outlived: Sequence[WorkerRow]) -> None:

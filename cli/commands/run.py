@@ -71,7 +71,7 @@ def _warn(job: Job) -> None:
     say(err(), f"{job.task} {job.id} ({job.state}): a run beside it that changes nothing of it.", "bold")
     say(err(), "Calls to the outside are made for real, and none is skipped.", "yellow")
     task = registry.get(job.task)
-    if task is not None and task.spec.version != job.version:
+    if task is not None and job.version not in task.spec.upcasts.chain:
         versions = f"of version {job.version}, and the handler here of {task.spec.version}"
         say(err(), f"The job is {versions}.", "yellow")
     if job.state is JobState.RUNNING:

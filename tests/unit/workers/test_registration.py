@@ -8,7 +8,7 @@ from holdfast.jobs.errors import LedgerUnavailable, WorkerNameTaken
 from holdfast.jobs.events import TwinWatched, WorkerDeclaredDead
 from holdfast.jobs.ids import WorkerId, new_worker_id
 from holdfast.jobs.state import JobState
-from holdfast.tasks import Registry
+from holdfast.tasks import Registry, task
 from holdfast.tests.support.bench import FakeClock, Unsteady, claimed
 from holdfast.tests.support.builders import a_config, a_settlement, a_worker, an_offer
 from holdfast.workers.census import Birth, birth_of_self
@@ -29,13 +29,14 @@ class Office:
     def __init__(self, ledger, events, path):
         self.ledger, self.line, self.clock = ledger, Unsteady(ledger), FakeClock()
         self.me = new_worker_id()
+        self.registry = Registry()
         self.is_leaving = False
         self.meanwhile = []
         """What happens in each pause."""
         self.registration = Registration(
             a_config(name="the-name", lease_seconds=LEASE_SECONDS),
             HERE,
-            Registry(),
+            self.registry,
             ledger=self.line.as_ledger(),
             heir=Heir(DiskFolder(path), prefix_of(ledger.ledger_id), events=events),
             has_lane=True,
@@ -246,3 +247,20 @@ def test_the_watch_begins_anew_after_a_gap(office):
     office.meanwhile.append(freeze_once)
     office.enter()
     assert office.clock.monotonic() - waits[4] >= 4 * LEASE_SECONDS
+
+
+def test_jobs_of_versions_that_it_upcasts_are_the_workers_too(office):
+    """It offers each of them with its own, and no other; the ledger grants by what is offered."""
+
+    @task(
+        name="tests.upcast",
+        version="3",
+        upcasts={"1": dict, "2": dict},
+        isolated=True,
+        registry=office.registry,
+    )
+    def upcast() -> None: ...
+
+    office.enter()
+    offers = office.ledger.offers()
+    assert [("1", True), ("2", True), ("3", True)] == sorted((one.version, one.isolated) for one in offers)
