@@ -18,6 +18,7 @@ from holdfast.ledger.statements import (
     quarantine,
     reading,
     retention,
+    rota,
     schedules,
     selection,
     settle,
@@ -38,7 +39,9 @@ STATEMENTS = {
     "lock claims": claim.lock(),
     "worker is alive": claim.worker_is_alive("w"),
     "by token": claim.by_token("w"),
-    "next available": claim.next_available("w", ("a", "b")),
+    "next apart": claim.next_apart("w", ("a", "b"), spares_jobs=True),
+    "whose turn it is": rota.waiting(),
+    "first of the groups": rota.heads("w", 2, 1, spares_tasks=True, spares_jobs=True),
     "claim": claim.claim("w"),
     "start attempts": claim.start_attempts(),
     "add jobs": enqueue.add_jobs(),
@@ -208,7 +211,7 @@ def test_workers_write_under_their_token(name):
 @pytest.mark.parametrize(
     ("name", "state"),
     [
-        ("next available", "available"),
+        ("next apart", "available"),
         ("due", "scheduled"),
         ("ringing", "available"),
         ("leftover", "running"),
@@ -222,7 +225,17 @@ def test_partial_indexes_serve(name, state):
 
 @pytest.mark.parametrize(
     "name",
-    ["due", "ringing", "leftover", "expired", "not offered", "never offered", "prunable", "next available"],
+    [
+        "due",
+        "ringing",
+        "leftover",
+        "expired",
+        "not offered",
+        "never offered",
+        "prunable",
+        "first of the groups",
+        "next apart",
+    ],
 )
 def test_sweeps_do_not_wait(name):
     """Sweeps and wishes for any job pass over rows that somebody has locked."""
