@@ -11,11 +11,13 @@ from holdfast.jobs.concurrency import ConcurrencyLimit
 from holdfast.jobs.errors import LeaseLost
 from holdfast.jobs.ids import LeaseToken, WorkerId
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Without
+from holdfast.jobs.rota import Rota
 from holdfast.jobs.state import JobState, Move, QuarantineReason
 from holdfast.ledger import endings, moments, rows
 from holdfast.ledger.batch import packed, packed_with_ids
 from holdfast.ledger.concurrency import Concurrency
 from holdfast.ledger.config import LedgerConfig
+from holdfast.ledger.next_jobs import NextJobs
 from holdfast.ledger.rows import BadRow
 from holdfast.ledger.settling import Settling
 from holdfast.ledger.statements import claim, maintenance
@@ -52,6 +54,7 @@ class Claiming:
         without: Without = NO_EXCEPTION,
         apart: Apart | None = None,
         concurrency: Mapping[str, ConcurrencyLimit] = NO_LIMITS,
+        rota: Rota | None = None,
     ) -> list[Claim]:
         """Grant what can be granted, in one transaction."""
         if not requests:
@@ -74,6 +77,7 @@ class Claiming:
             parameters,
             without=without,
             is_apart=apart is not None,
+            rota=rota or Rota(),
             hold=lambda connection, taken: self._turns.hold(connection, taken, concurrency),
         )
         try:
@@ -82,6 +86,8 @@ class Claiming:
             # One row cannot be moved, whatever wrote it: find it, put it aside, claim the others.
             work.is_careful = True
             granted = self._transactions.write(work.claim, doing="claim carefully")
+        if rota is not None:
+            rota.become(work.turns)
         return self._readable(granted)
 
     def _readable(self, granted: list[AnyRow]) -> list[Claim]:
@@ -126,9 +132,12 @@ class _Work:
         *,
         without: Without,
         is_apart: bool,
+        rota: Rota,
         hold: Callable[[Connection, Sequence[AnyRow]], list[AnyRow]],
     ) -> None:
         self._is_apart = is_apart
+        self._rota = rota
+        self.turns = rota
         self._hold = hold
         self._transactions = transactions
         self._worker_id = worker_id
@@ -154,22 +163,31 @@ class _Work:
         return [granted[token] for token in sorted(granted, key=self._order.__getitem__)]
 
     def _next(self, connection: Connection, tokens: list[LeaseToken], named: list[Wish]) -> list[Wish]:
+        # Each try begins where the last claim ended.
+        self.turns = self._rota.copy()
         if not tokens or not self._queues:
             return []
-        tasks, jobs = sorted(self._without.tasks), sorted(self._without.jobs)
-        statement = claim.next_available(
-            self._worker_id,
-            self._queues,
-            apart=self._is_apart,
-            spares_tasks=bool(tasks),
-            spares_jobs=bool(jobs),
-        )
-        spared = {claim.SPARED_TASKS: tasks, claim.SPARED_JOBS: jobs}
-        values = {**self._parameters, **spared, claim.LIMIT: len(tokens) + len(named)}
-        found = self._transactions.run(connection, statement, values)
-        wanted = {wish["id"] for wish in named}
-        free = [job_id for job_id in found.scalars() if job_id not in wanted]
+        taken = {str(wish["id"]) for wish in named}
+        if self._is_apart:
+            found = self._next_apart(connection, len(tokens) + len(taken))
+            free = [job_id for job_id in found if job_id not in taken]
+        else:
+            look = NextJobs(
+                self._transactions,
+                connection,
+                self.turns,
+                worker_id=self._worker_id,
+                queues=self._queues,
+                without=self._without,
+            )
+            free = look.find(len(tokens), taken)
         return [{"id": job_id, "token": token} for job_id, token in zip(free, tokens, strict=False)]
+
+    def _next_apart(self, connection: Connection, most: int) -> list[str]:
+        spared = sorted(self._without.jobs)
+        statement = claim.next_apart(self._worker_id, self._queues, spares_jobs=bool(spared))
+        values = {**self._parameters, claim.SPARED_JOBS: spared, claim.LIMIT: most}
+        return list(self._transactions.run(connection, statement, values).scalars())
 
     def _take(self, connection: Connection, wishes: list[Wish]) -> list[AnyRow]:
         wishes.sort(key=lambda wish: wish["id"])

@@ -37,6 +37,7 @@ from holdfast.jobs.job import (
 )
 from holdfast.jobs.lease import Lease
 from holdfast.jobs.retention import RetentionPolicy
+from holdfast.jobs.rota import Rota
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger.bulk import Bulk
 from holdfast.ledger.children import Children
@@ -212,13 +213,12 @@ class Ledger:
         without: Without = NO_EXCEPTION,
         apart: Apart | None = None,
         concurrency: Mapping[str, ConcurrencyLimit] = NO_LIMITS,
+        rota: Rota | None = None,
     ) -> list[Claim]:
-        """Grant what can be granted, in one transaction; the others are absent from the answer.
+        """Grant what can be granted, in one transaction. Raises LeaseLost if the worker is dead.
 
-        `queues` and `without` are for requests without a job id; `apart` asks for jobs that run in isolated
-        processes, and without it none is granted. `hard_limits` are seconds by task; a job's own limit wins.
-        What `concurrency`, by task, has no room for is parked until its turn comes.
-        Repeated with the same tokens it returns what runs under them. Raises LeaseLost if the worker is dead.
+        `queues`, `without`, `rota` (whose turn it is) are for wishes for any job, `apart` for isolated ones;
+        `hard_limits` are seconds by task, if a job has none. Repeated with the same tokens: what they got.
         """
         return self._claiming.claim(
             worker_id,
@@ -229,6 +229,7 @@ class Ledger:
             without=without,
             apart=apart,
             concurrency=concurrency,
+            rota=rota,
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:

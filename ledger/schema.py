@@ -180,9 +180,10 @@ def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
 # Each index but the first is partial: a change of state writes only into those that the new state belongs to.
 _state: Final = jobs.c.state
 Index("ix_jobs_created", jobs.c.created_at)
-Index(
-    "ix_jobs_claim", jobs.c.queue, jobs.c.priority, jobs.c.run_at, jobs.c.id, **_where(_state == "available")
-)
+_in_turn: Final = (jobs.c.queue, jobs.c.priority, jobs.c.tenant, jobs.c.run_at, jobs.c.id)
+# Only an available row has a time to ring (see the checks). Asked so, no other index of those serves, and a
+# planner that knows nothing of the table yet cannot take the wrong one.
+Index("ix_jobs_claim", *_in_turn, **_where(jobs.c.next_ring_at.is_not(None)))
 Index(
     "ix_jobs_apart",
     jobs.c.queue,

@@ -17,6 +17,7 @@ from holdfast.health.database import DatabaseCheck
 from holdfast.health.reporter import Reporter
 from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.events import Events
+from holdfast.jobs.rota import weights_of
 from holdfast.ledger import Ledger, connect
 from holdfast.monitoring.flower.composition import prepare_if_invoked, secrets_of
 from holdfast.monitoring.levels import Levels
@@ -229,6 +230,7 @@ def _worker_config(settings: Settings, *, slots: int, hostname: str) -> WorkerCo
         reconnect_longest_seconds=settings.broker_reconnect_longest_seconds,
         spool_largest_bytes=settings.spool_largest_bytes,
         memory_limit_mb=settings.worker_memory_limit_mb,
+        tenant_weights=weights_of(settings.tenant_weights),
     )
 
 

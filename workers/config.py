@@ -1,6 +1,7 @@
 """What a worker is told, as plain values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from holdfast.workers.limits import Limits
 
@@ -28,6 +29,8 @@ class WorkerConfig:
     spool_largest_bytes: int
     memory_limit_mb: float = 0.0
     """0: no limit."""
+    tenant_weights: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many jobs a tenant starts in its turn where more waits than can run; 1 if it is not named."""
 
     @property
     def limits(self) -> Limits:

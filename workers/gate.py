@@ -15,6 +15,7 @@ from holdfast.jobs.lease import Lease
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.holds import Holds
 from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
+from holdfast.workers.room import Room
 from holdfast.workers.tickets import RingTicket, WaitingRings
 from holdfast.workers.unwanted import UnwantedRings
 from holdfast.workers.verdicts import lease_was_lost
@@ -68,7 +69,7 @@ class Gate:
         self._run = run
         self._events = events
         self._clock = clock
-        self._on_room = on_room
+        self._room = Room(on_room)
         self._on_stuffed = on_stuffed
         self._threaded = threaded
         self._isolated = isolated
@@ -83,7 +84,6 @@ class Gate:
         self._executions: set[asyncio.Task[Any]] = set()
         self._claims: set[asyncio.Task[Any]] = set()
         self._last_ring_at = 0.0
-        self._was_full = False
         self._pump_is_due = False
         self._finds_unrung = False
         self._has_freed = asyncio.Event()
@@ -132,7 +132,7 @@ class Gate:
     def close(self) -> None:
         """Claim nothing more; rings that wait go back to the broker. Final."""
         self.is_closed = True
-        self._on_room(False)  # noqa: FBT003 -- the one meaning of the callback
+        self._room.close()
         self._waiting.line_up()
         self._waiting.requeue()
 
@@ -158,7 +158,7 @@ class Gate:
         if self._waiting.line_up():
             self._last_ring_at = self._clock.monotonic()
             self._finds_unrung = False
-        self._tell_room()
+        self._room.tell(self.free)
         if self.is_closed:
             self.close()
             return
@@ -173,7 +173,7 @@ class Gate:
             requests, tickets = [ClaimRequest(new_lease_token()) for _ in range(most)], []
         else:
             tickets, apart = self._next_tickets(), None
-            requests = [ClaimRequest(ticket.token, ticket.job_id) for ticket in tickets]
+            requests = self._room.requests(tickets)
         if requests:
             self._begin_claim(requests, tickets, self._spared(apart), apart)
 
@@ -197,6 +197,8 @@ class Gate:
 
     def _next_tickets(self) -> list[RingTicket]:
         most, threads = min(self.free, MOST_CLAIMED_AT_ONCE), self.free_threads
+        if self._room.is_crowded:
+            most = self._wanted()
         fresh: dict[JobId, RingTicket] = {}
         kept: list[RingTicket] = []
         while len(fresh) < most and (ticket := self._waiting.next()) is not None:
@@ -242,10 +244,12 @@ class Gate:
                 ticket.requeue()
             claims = []
         else:
-            self._admit(claims, tickets)
+            again = self._room.unanswered(requests, tickets, claims)
+            self._waiting.put_back(again)
+            self._admit(claims, [ticket for ticket in tickets if ticket not in again])
         finally:
             self._claiming = []
-        self._tell_room()
+        self._room.tell(self.free)
         if apart is not None and any(self.attempt_of(claim.lease) for claim in claims):
             # When they have found their places, there may be room for more.
             self._soon(self.look_apart)
@@ -270,12 +274,12 @@ class Gate:
                 self._on_threads.add(claim.lease.job_id)
             self._executions.add(execution := self._spawn(self._execute(attempt)))
             execution.add_done_callback(self._executions.discard)
-        granted = {claim.lease.job_id for claim in claims}
+        granted = {claim.lease.token for claim in claims}
         for ticket in tickets:
             ticket.ack()
-            if ticket.job_id not in granted:
+            if ticket.token not in granted:
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="not available here"))
-        self._unwanted.pass_on(ticket.job_id for ticket in tickets if ticket.job_id not in granted)
+        self._unwanted.pass_on(ticket.job_id for ticket in tickets if ticket.token not in granted)
 
     async def _execute(self, attempt: RunningAttempt) -> None:
         try:
@@ -300,6 +304,7 @@ class Gate:
     async def _watch_quiet(self) -> None:
         while not self.is_closed:
             await self._rest()
+            self._room.look()
             self._give_up_stale_rings()
             if self.free <= 0 and self._waiting:
                 self._on_stuffed()
@@ -345,12 +350,6 @@ class Gate:
     def _give_up_stale_rings(self) -> None:
         self._unwanted.give_up(self._waiting.take_stale(self._clock.monotonic() - STALE_RING_SECONDS))
 
-    def _tell_room(self) -> None:
-        is_full = self.free <= 0
-        if is_full != self._was_full:
-            self._was_full = is_full
-            self._on_room(not is_full)
-
     def _soon(self, work: Callable[[], object]) -> None:
         if self._loop is not None:
             self._loop.call_soon(work)
@@ -379,7 +378,7 @@ class Gate:
     def outlive(self, attempt: RunningAttempt, end_late: Coroutine[Any, Any, None]) -> None:
         """Claim nothing while an abandoned handler still runs; go on when it has ended after all."""
         self.holds.remnants += 1
-        self._tell_room()
+        self._room.tell(self.free)
         self._waiting.requeue()
         self._spawn(self._await_remnant(attempt, end_late))
 

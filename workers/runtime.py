@@ -9,6 +9,7 @@ from typing import Any
 from holdfast.jobs.errors import JobNotFound, LedgerError
 from holdfast.jobs.events import WorkerDraining, WorkerStarted, WorkerStopped
 from holdfast.jobs.ids import JobId, WorkerId, new_worker_id
+from holdfast.jobs.rota import Rota
 from holdfast.workers.abandoned import AbandonedThreads
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.beat import BeatCalls, Heartbeat
@@ -67,6 +68,7 @@ class Runtime:
         self._threads = DaemonThreads(config.threads, name="holdfast-handler")
         self._side = DaemonThreads(1, name="holdfast-side")
         self._threaded = threaded_of(outfit.registry, config.threads)
+        self._rota = Rota(config.tenant_weights)
         self.gate = Gate(
             slots=config.slots,
             writer=self._writer,
@@ -219,7 +221,7 @@ class Runtime:
         )
 
     def _terms(self) -> ClaimTerms:
-        return terms_of(self.worker_id, self.config, self._outfit.registry)
+        return terms_of(self.worker_id, self.config, self._outfit.registry, self._rota)
 
     def _new_registration(self) -> Registration:
         return Registration(

@@ -18,6 +18,7 @@ from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.ids import WorkerId
 from holdfast.jobs.job import NO_EXCEPTION, Apart, Claim, ClaimRequest, Settled, Settlement, Without
 from holdfast.jobs.lease import Lease
+from holdfast.jobs.rota import Rota
 from holdfast.ledger import Ledger
 from holdfast.workers.spool.outcomes import OutcomeSpool
 
@@ -43,6 +44,8 @@ class ClaimTerms:
     """Claim jobs that run in isolated processes, and no others."""
     concurrency: Mapping[str, ConcurrencyLimit] = field(default_factory=dict[str, ConcurrencyLimit])
     """How many jobs of a task may run at once, for those that have a limit."""
+    rota: Rota | None = None
+    """Whose turn it is where more waits than can run."""
 
 
 @dataclass(slots=True, eq=False)
@@ -187,6 +190,7 @@ class LedgerWriter:
             without=terms.without,
             apart=terms.apart,
             concurrency=terms.concurrency,
+            rota=terms.rota,
         )
 
     def _settle(self, wishes: list[_Wish]) -> None:

@@ -5,9 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Integer, Select, bindparam, func, select
 
-from holdfast.jobs.state import JobState
 from holdfast.ledger.schema import jobs
-from holdfast.ledger.statements.shape import in_state
 
 QUEUE: Final = "backlog_queue"
 LAST: Final = "backlog_last_priority"
@@ -17,7 +15,8 @@ MOST: Final = "backlog_most"
 @cache
 def waiting() -> Select[*tuple[Any, ...]]:
     """Count the jobs of a queue that wait for a worker or an upstream, up to a priority, at most so many."""
-    # Parked jobs alone wait for something. By their state a planner without statistics takes another index.
+    # Available jobs alone have a time to ring, parked ones alone wait for something. By their state a planner
+    # without statistics takes another index.
     available, parked = (
         select(func.count())
         .select_from(
@@ -27,7 +26,7 @@ def waiting() -> Select[*tuple[Any, ...]]:
             .subquery()
         )
         .scalar_subquery()
-        for waits in (in_state(JobState.AVAILABLE), jobs.c.waiting_for.is_not(None))
+        for waits in (jobs.c.next_ring_at.is_not(None), jobs.c.waiting_for.is_not(None))
     )
     return select(available + parked)
 

@@ -56,31 +56,21 @@ def by_token(worker_id: str) -> Select[*tuple[Any, ...]]:
 
 
 @lru_cache(maxsize=64)
-def next_available(
-    worker_id: str,
-    queues: tuple[str, ...],
-    *,
-    apart: bool = False,
-    spares_tasks: bool = False,
-    spares_jobs: bool = False,
-) -> Select[*tuple[Any, ...]]:
-    """Lock the next claimable jobs of the queues: by priority, then due time, then id.
+def next_apart(worker_id: str, queues: tuple[str, ...], *, spares_jobs: bool) -> Select[*tuple[Any, ...]]:
+    """Lock the next claimable jobs that run in isolated processes: by priority, then due time, then id.
 
-    One small scan of the partial index per queue; rows that another claimer
-    is taking are passed over, and so are the tasks and jobs to be spared.
-    `apart` looks among those that run in isolated processes, and only there.
+    One small scan of a partial index per queue; rows that another claimer is
+    taking are passed over, and so are the jobs to be spared.
     """
     limit = bindparam(LIMIT, type_=Integer())
     spared: list[ColumnElement[bool]] = []
-    if spares_tasks:
-        spared.append(jobs.c.task.not_in(bindparam(SPARED_TASKS, expanding=True, type_=String())))
     if spares_jobs:
         spared.append(jobs.c.id.not_in(bindparam(SPARED_JOBS, expanding=True, type_=String())))
     heads = [
         select(jobs.c.id, jobs.c.priority, jobs.c.run_at)
         # Asked of the queue first: of each row it would scan a long queue while that is paused.
         .where(~exists().where(queue_pauses.c.queue == queue))
-        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), _may_run(worker_id, apart=apart), *spared)
+        .where(jobs.c.queue == queue, in_state(JobState.AVAILABLE), may_run(worker_id, apart=True), *spared)
         .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
@@ -132,7 +122,7 @@ def claim(worker_id: str, *, apart: bool = False) -> Update:
             jobs.c.id == rows.text("id"),
             is_named(jobs.c.id),
             is_still(JobState.AVAILABLE),
-            _may_run(worker_id, apart=apart),
+            may_run(worker_id, apart=apart),
             ~used,
         )
         .returning(*jobs.c)
@@ -167,7 +157,8 @@ def start_attempts() -> Insert:
     )
 
 
-def _may_run(worker_id: str, *, apart: bool) -> ColumnElement[bool]:
+def may_run(worker_id: str, *, apart: bool) -> ColumnElement[bool]:
+    """Tell of an available row whether a worker may claim it now."""
     paused = exists().where(queue_pauses.c.queue == jobs.c.queue)
     cohort = jobs.c.cohort
     # A partial index serves only the one that says IS NOT NULL in so many words.

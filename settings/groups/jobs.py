@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from holdfast.jobs.backlog import limits_of
 from holdfast.jobs.retention import rules_of
+from holdfast.jobs.rota import weights_of
 from holdfast.settings.groups.values import TextList
 
 DAY_SECONDS = 86400.0
@@ -18,6 +19,11 @@ def _limits(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _rules(value: tuple[str, ...]) -> tuple[str, ...]:
     rules_of(value)
+    return value
+
+
+def _weights(value: tuple[str, ...]) -> tuple[str, ...]:
+    weights_of(value)
     return value
 
 
@@ -78,6 +84,11 @@ class JobFields(BaseModel):
         description="How many jobs may wait in a queue before new ones are refused, by class of priority "
         "(urgent: 0 to 3, normal: 4 to 6, bulk: 7 to 9): `default=10000, mail=5000/2000/500, *=100000`. "
         "A class is full when so many jobs of its own and the more important classes wait. Unset: no limit.",
+    )
+    tenant_weights: Annotated[TextList, AfterValidator(_weights)] = Field(
+        default=(),
+        description="How many jobs a tenant starts in its turn where more waits than can run, from 1 to 100: "
+        "`acme=3, research=2`. One for tenants that are not named, and for jobs without a tenant.",
     )
     arguments_largest_bytes: int = Field(
         default=1024 * 1024,

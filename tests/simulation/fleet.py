@@ -22,7 +22,7 @@ class Fleet:
 
     def __init__(
         self, kernel: Kernel, plan: Plan, broker: Broker, ledger: Any, upstream: Upstream, *,
-        on_event: Callable[[Process, Event], object], on_ack: Callable[[Process, JobId], object],
+        on_event: Callable[[Process, Event], object], on_ack: Callable[[Process, JobId, str], object],
     ) -> None:  # fmt: skip
         self.started = 0
         self.crashed = 0

@@ -78,6 +78,8 @@ class Judge:
     """Which process runs the handler of an attempt, by job and token."""
     tickets: dict[str, str] = field(default_factory=dict)
     """Which job each ticket was given to."""
+    granted: set[str] = field(default_factory=set)
+    """The tokens of all claims so far."""
     excused: set[str] = field(default_factory=set)
     """Available jobs whose ring may be missing, since it was lost or dropped with a word."""
 
@@ -104,6 +106,8 @@ class Judge:
             self._check_final(old, new)
             self._check_family(old, new)
             self._check_owner(process, verb, held, old, new)
+            if new.token:
+                self.granted.add(new.token)
             if old.moments != new.moments:
                 transition = Transition(Move(kinds[new.id]), JobState(old.state), JobState(new.state))
                 self._count(transition, new)

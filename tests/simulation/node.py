@@ -70,7 +70,7 @@ class Node:
     def __init__(
         self, kernel: Kernel, broker: Broker, ledger: Any, shelf: Shelf, upstream: Upstream, *,
         name: str, unsure_limit_seconds: float,
-        on_event: Callable[[Event], object], on_ack: Callable[[Process, JobId], object],
+        on_event: Callable[[Event], object], on_ack: Callable[[Process, JobId, str], object],
     ) -> None:  # fmt: skip
         self.kernel = kernel
         self.fiber = kernel.here()
@@ -153,16 +153,17 @@ class Node:
 
     def _ticket(self, message: Message) -> RingTicket:
         link, hub = self._link, self.runtime.hub
-        return RingTicket(
+        ticket = RingTicket(
             message.job_id,
             self.kernel.now,
-            ack=lambda: hub.post(lambda: self._ack(link, message)),
+            ack=lambda: hub.post(lambda: self._ack(link, message, ticket.token)),
             requeue=lambda: hub.post(lambda: self._broker.requeue(link, message)),
         )
+        return ticket
 
-    def _ack(self, link: Link, message: Message) -> None:
+    def _ack(self, link: Link, message: Message, token: str) -> None:
         if self._broker.ack(link, message):
-            self._on_ack(self.process, message.job_id)
+            self._on_ack(self.process, message.job_id, token)
 
     def _outfit(self) -> Outfit:
         nothing: Any = Nothing()

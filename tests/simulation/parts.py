@@ -18,6 +18,7 @@ PLAY: Final = "simulation.play"
 LIMITED: Final = "simulation.limited"
 MOST_LIMITED: Final = 2
 NOT_OFFERED: Final = "simulation.nobody_offers_this"
+TENANTS: Final = (None, "a", "b")
 POLICY: Final = RetryPolicy(max_attempts=3, base_seconds=0.5, cap_seconds=1.0, unknown_attempts=2)
 REGISTRY: Final = Registry()
 COLLECTED: Final = ("long", "doomed", "long")
@@ -218,6 +219,7 @@ def _job(number: int, part: str, delay: float, deadline: float | None, *, task_n
         id=JobId(f"job-{number:02}:{part.replace(' ', '-')}"),
         task=task_name,
         arguments=f'{{"part":"{part}"}}',
+        tenant=TENANTS[number % len(TENANTS)],
         delay_seconds=delay,
         deadline_seconds=deadline,
     )

@@ -177,9 +177,11 @@ class World:
             case _:
                 self._note(process.name, repr(event))
 
-    def _on_ack(self, process: Process, job_id: JobId) -> None:
-        others, now = self._broker.has_ring(job_id), self._database.now()
-        self._commits.look(lambda: self._judge.ring_is_gone(process, job_id, others=others, now=now))
+    def _on_ack(self, process: Process, job_id: JobId, token: str) -> None:
+        # A ring that brought another job is made up for by that one's.
+        if token not in self._judge.granted:
+            others, now = self._broker.has_ring(job_id), self._database.now()
+            self._commits.look(lambda: self._judge.ring_is_gone(process, job_id, others=others, now=now))
 
     def _on_lost_ring(self, job_id: JobId, how: str) -> None:
         self._note("broker", f"a ring of {job_id} was {how}")

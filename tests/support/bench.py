@@ -12,6 +12,7 @@ from holdfast.jobs.errors import LedgerUnavailable
 from holdfast.jobs.events import Event, Events
 from holdfast.jobs.ids import JobId, WorkerId
 from holdfast.jobs.job import Claim, ClaimRequest, NewJob, Offer
+from holdfast.jobs.rota import Rota
 from holdfast.ledger import Ledger
 from holdfast.ledger.quarantine import Quarantine
 from holdfast.ledger.schedules import Schedules
@@ -146,6 +147,7 @@ class Bench:
         self.room: list[bool] = []
         self.stuffed = 0
         self.worker_id = registered(ledger)
+        self.rota = Rota()
         self.started: list[RunningAttempt] = []
         self.may_end = asyncio.Event()
         self.unavailable: list[Exception] = []
@@ -153,7 +155,7 @@ class Bench:
         self.gate = Gate(
             slots=slots,
             writer=self.writer,
-            terms=lambda: terms_of(self.worker_id),
+            terms=lambda: terms_of(self.worker_id, self.rota),
             run=self._run,
             events=self.events,
             clock=self.clock,
@@ -222,9 +224,9 @@ def registered(ledger: Ledger, offers: Iterable[Offer] | None = None) -> WorkerI
     return worker.id
 
 
-def terms_of(worker_id: WorkerId) -> ClaimTerms:
+def terms_of(worker_id: WorkerId, rota: Rota | None = None) -> ClaimTerms:
     """What a test worker claims for."""
-    return ClaimTerms(worker_id, (QUEUE,), 60.0, {})
+    return ClaimTerms(worker_id, (QUEUE,), 60.0, {}, rota=rota)
 
 
 def enqueued(ledger: Ledger, count: int = 1, **fields: Any) -> list[JobId]:

@@ -223,7 +223,7 @@ def test_it_comes_and_goes_with_its_revision(config, ledger):
     engine = make_engine(config)
     with engine.connect() as connection, connection.begin():
         mapped = connection.execution_options(schema_translate_map={None: config.schema})
-        command.downgrade(alembic_config(mapped, config.schema), "0011")
+        command.downgrade(alembic_config(mapped, config.schema), "0012")
         assert 0 == connection.execute(asked).scalar_one()
     migrate(config)
     with engine.connect() as connection:

@@ -17,6 +17,7 @@ from holdfast.ledger.statements import (
     overview,
     reading,
     retention,
+    rota,
     selection,
     settle,
     unique,
@@ -32,6 +33,7 @@ VALUES = {
     "default_seconds": 1.0,
     "grace_seconds": 1.0,
     "most": 1,
+    "least_cohort": 1,
     **backlog.asked(QUEUE, 9, 100),
     children.PARENT: "p",
     children.NAME: "map:1",
@@ -42,6 +44,9 @@ VALUES = {
     concurrency.KEYS: '["k"]',
     concurrency.KEY: "k",
     concurrency.PLACES: 1,
+    rota.MOST: 2,
+    **{f"{name}_{arm}": 1 for name in ("priority", "most") for arm in range(3)},
+    **{f"{name}_{arm}": "a" for name in ("queue", "tenant") for arm in range(3)},
 }
 
 
@@ -85,7 +90,9 @@ def plan_of(ledger, config):
 @pytest.mark.parametrize(
     "statement",
     [
-        claims.next_available("w", ("a", "b")),
+        claims.next_apart("w", ("a", "b"), spares_jobs=False),
+        rota.waiting(),
+        rota.heads("w", 2, 1, spares_tasks=False, spares_jobs=False),
         claims.claim("w"),
         settle.settle(),
         settle.held("w"),

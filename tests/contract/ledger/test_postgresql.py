@@ -14,7 +14,7 @@ from holdfast.jobs.outcome import Park, Quarantine
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger import connect
 from holdfast.ledger.statements import claim as claims
-from holdfast.ledger.statements import maintenance, settle
+from holdfast.ledger.statements import maintenance, rota, settle
 from holdfast.ledger.statements import workers as worker_statements
 from holdfast.ledger.transaction import Transactions
 from holdfast.tests.support.builders import a_new_job, a_settlement
@@ -242,7 +242,9 @@ def test_unknown_commit_of_a_requeue(ledger, claim, lost_reply):
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (claims.next_available("w", ("a", "b")), "ix_jobs_claim"),
+        (rota.heads("w", 2, 1, spares_tasks=False, spares_jobs=False), "ix_jobs_claim"),
+        (rota.waiting(), "ix_jobs_claim"),
+        (claims.next_apart("w", ("a", "b"), spares_jobs=False), "ix_jobs_apart"),
         (claims.claim("w"), "pk_jobs"),
         (settle.settle(), "pk_jobs"),
         (settle.held("w"), "ix_jobs_held"),
@@ -261,6 +263,10 @@ def test_indexes_serve(ledger, transactions, statement, index):
         "default_seconds": 1.0,
         "grace_seconds": 1.0,
         "most": 1,
+        "least_cohort": 1,
+        "most_tenants": 1,
+        **{f"{name}_{arm}": 1 for name in ("priority", "most") for arm in range(3)},
+        **{f"{name}_{arm}": "a" for name in ("queue", "tenant") for arm in range(3)},
     }
     plans = []
 

@@ -17,6 +17,7 @@ from holdfast.ledger.statements import (
     quarantine,
     reading,
     retention,
+    rota,
     schedules,
     selection,
     settle,
@@ -37,7 +38,9 @@ STATEMENTS = {
     "lock claims": claim.lock(),
     "worker is alive": claim.worker_is_alive("w"),
     "by token": claim.by_token("w"),
-    "next available": claim.next_available("w", ("a", "b")),
+    "next apart": claim.next_apart("w", ("a", "b"), spares_jobs=True),
+    "whose turn it is": rota.waiting(),
+    "first of the groups": rota.heads("w", 2, 1, spares_tasks=True, spares_jobs=True),
     "claim": claim.claim("w"),
     "start attempts": claim.start_attempts(),
     "add jobs": enqueue.add_jobs(),
@@ -169,7 +172,7 @@ STATEMENTS = {
     "end": workers.end("w", 1),
     "listed workers": workers.listed(alive_only=True),
     "offered": workers.offered(),
-    "lead": workers.lead("r", "w", 1.0),
+    "lead": workers.lead("r", 1.0),
     "bury dead": workers.bury_dead(1.0, 1),
     "drop offers": workers.drop_offers(),
 }
@@ -201,7 +204,7 @@ def test_workers_write_under_their_token(name):
 @pytest.mark.parametrize(
     ("name", "state"),
     [
-        ("next available", "available"),
+        ("next apart", "available"),
         ("due", "scheduled"),
         ("ringing", "available"),
         ("leftover", "running"),
@@ -215,7 +218,17 @@ def test_partial_indexes_serve(name, state):
 
 @pytest.mark.parametrize(
     "name",
-    ["due", "ringing", "leftover", "expired", "not offered", "never offered", "prunable", "next available"],
+    [
+        "due",
+        "ringing",
+        "leftover",
+        "expired",
+        "not offered",
+        "never offered",
+        "prunable",
+        "first of the groups",
+        "next apart",
+    ],
 )
 def test_sweeps_do_not_wait(name):
     """Sweeps and wishes for any job pass over rows that somebody has locked."""

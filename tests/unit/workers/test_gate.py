@@ -571,6 +571,47 @@ def test_the_consumer_is_told_when_the_gate_becomes_full_and_when_it_has_room(le
     asyncio.run(main())
 
 
+def test_where_more_waits_than_can_run_tenants_take_turns(ledger):
+    """A gate that is full lets a ring call for whoever's turn it is; all jobs are run, none of them twice."""
+
+    async def main():
+        async with bench(ledger, slots=1) as b:
+            many = enqueued(ledger, 6, tenant="a")
+            late = enqueued(ledger, tenant="b")
+            b.ring(*many, *late)
+            await b.until_started(1)
+            b.may_end.set()
+            await b.until_started(7)
+            started = [attempt.lease.job_id for attempt in b.started]
+            assert late[0] in started[:3]
+            assert sorted([*many, *late]) == sorted(started)
+            assert sorted([*many, *late]) == sorted(b.rings.acked)
+            assert [] == b.happened(RingDropped)
+
+    asyncio.run(main())
+
+
+def test_a_ring_that_nobody_comes_for_calls_by_name(ledger):
+    """It is dropped only if the job that it names is not to be had here."""
+
+    async def main():
+        async with bench(ledger, slots=1) as b:
+            (first,), (gone,) = enqueued(ledger), enqueued(ledger)
+            (elsewhere,) = enqueued(ledger, task="not.here")
+            b.ring(first)
+            await b.until_started(1)
+            ledger.cancel(gone, "changed my mind")
+            b.ring(gone, elsewhere)
+            b.may_end.set()
+            await turns(lambda: len(b.rings.acked) == 3)
+            assert ["not available here"] * 2 == [event.why for event in b.happened(RingDropped)]
+            assert [[first], [None], [gone], [elsewhere]] == [
+                [request.job_id for request in requests] for _, requests in b.line.asked("claim")
+            ]
+
+    asyncio.run(main())
+
+
 def test_rings_of_a_lost_connection_are_forgotten(ledger, clock):
     """They cannot be acknowledged any more; those of the next connection stay."""
 
@@ -588,7 +629,6 @@ def test_rings_of_a_lost_connection_are_forgotten(ledger, clock):
             b.may_end.set()
             await b.until_started(2)
             assert [first, new] == b.rings.acked
-            assert AVAILABLE == ledger.job(old).state
 
     asyncio.run(main())
 

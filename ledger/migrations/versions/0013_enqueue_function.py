@@ -1,6 +1,6 @@
 """PostgreSQL can enqueue by itself: `enqueue(task, payload, ...)`, for triggers and other languages.
 
-Revision 0012. SQLite has no functions of its own, so nothing changes there.
+Revision 0013. SQLite has no functions of its own, so nothing changes there.
 
 The function writes what `ledger/statements/enqueue.py` writes; a contract test compares the rows field by
 field. A change there that matters to new rows needs a new revision with the whole function in it.
@@ -11,8 +11,8 @@ from typing import Final
 from alembic import op
 from sqlalchemy import text
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
