@@ -44,7 +44,7 @@ class NewJob:
     """0 is first, 9 is last."""
     tenant: str | None = None
     principal: str = "client"
-    """Who asked: `client`, `broker` for adopted jobs, `schedule:` and the name of a schedule."""
+    """Who asked: `client`, `broker` for adopted jobs, `schedule:` and its name, `sql:` and a role."""
     delay_seconds: float = 0.0
     run_at: datetime | None = None
     """Wins over `delay_seconds`."""

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 
 from holdfast.jobs.errors import SchemaMismatch
 
-HEAD: Final = "0013"
+HEAD: Final = "0014"
 """The revision that this version of the program works with; a test holds it against the files."""
 VERSION_TABLE: Final = "ledger_revision"
 

@@ -10,7 +10,7 @@ from holdfast.tests.support.repository import ROOT
 
 _FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(r"<!-- snippet: (?P<name>[\w-]+) -->\n\Z")
-_MODULE = re.compile(r"# (?P<file>\w+\.py)\n")
+_MODULE = re.compile(r"# (?P<file>\w+(?:/\w+)*\.py)\n")
 _PRINTS = re.compile(r"# -> (?P<text>.*?)(?=\s+# -> |$)", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]\n]*\]\((?P<target>[^()\s]+)\)")
 _SPAN = re.compile(r"(?<!`)`(?P<text>[^`\n]+)`(?!`)")

@@ -15,8 +15,12 @@ def write_modules(document: Path, folder: Path) -> list[str]:
     """Write the blocks that say which file they are; return the names of the modules."""
     blocks = [one for one in documents.snippets(document) if one.language == "python" and one.module]
     for one in blocks:
-        (folder / str(one.module)).write_text(one.code, encoding="utf-8")
-    return [str(one.module).removesuffix(".py") for one in blocks]
+        file = folder / str(one.module)
+        if file.parent != folder:
+            file.parent.mkdir(exist_ok=True)
+            (file.parent / "__init__.py").touch()
+        file.write_text(one.code, encoding="utf-8")
+    return [str(one.module).removesuffix(".py").replace("/", ".") for one in blocks]
 
 
 def programs(document: Path) -> list[Snippet]:

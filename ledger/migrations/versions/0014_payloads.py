@@ -1,6 +1,6 @@
 """Large arguments and results have a table of their own.
 
-Revision 0013. What is there stays in the rows of its jobs.
+Revision 0014. What is there stays in the rows of its jobs.
 """
 
 from typing import Final
@@ -8,8 +8,8 @@ from typing import Final
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, PrimaryKeyConstraint, String, Text
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
