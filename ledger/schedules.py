@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row
 
-from holdfast.jobs.errors import JobError, LedgerError
+from holdfast.jobs.codec import LARGEST_BYTES
+from holdfast.jobs.errors import InvalidArguments, JobError, LedgerError
 from holdfast.jobs.failure import storable_text
 from holdfast.jobs.ids import JobId, new_job_id
 from holdfast.jobs.job import Enqueued, NewJob
@@ -279,6 +280,10 @@ def _row_of(definition: Definition, source: Source, release: int, now: datetime)
     next_tick = definition.rule_from(now).next_after(now)
     # What no job could hold is refused now, and not at the first tick.
     row_of(_job_of(definition, next_tick, job_of_tick(definition.name, next_tick)))
+    if len(definition.arguments) > LARGEST_BYTES:
+        # A job's may stand apart from its row, a schedule's may not.
+        size = f"{len(definition.arguments)} characters, at most {LARGEST_BYTES}"
+        raise InvalidArguments(detail=f"a schedule's arguments have {size}")
     return {
         "name": definition.name,
         "task": definition.task,

@@ -20,9 +20,11 @@ from sqlalchemy import (
     union_all,
 )
 
+from holdfast.jobs.state import JobState
 from holdfast.ledger.batch import Batch
 from holdfast.ledger.schema import jobs, queue_pauses
 from holdfast.ledger.statements.claim import SPARED_JOBS, SPARED_TASKS, may_run
+from holdfast.ledger.statements.shape import is_still
 
 MOST: Final = "most_tenants"
 AFTER: Final = "after"
@@ -154,7 +156,10 @@ def _head(index: int, mine: tuple[ColumnElement[bool], ...], *, is_named: bool) 
     return (
         select(jobs.c.id, jobs.c.run_at)
         .where(
-            *_waits(bindparam(priority, type_=SmallInteger()), bindparam(queue, type_=String())), is_of, *mine
+            *_waits(bindparam(priority, type_=SmallInteger()), bindparam(queue, type_=String())),
+            is_of,
+            is_still(JobState.AVAILABLE),
+            *mine,
         )
         .order_by(jobs.c.run_at, jobs.c.id)
         .limit(bindparam(most, type_=Integer()))

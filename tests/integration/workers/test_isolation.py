@@ -192,6 +192,7 @@ def test_a_drain_reaches_isolated_jobs(embedded: Platform, tmp_path: Path):
     assert ["handed_back"] == outcomes(embedded, handle.id)
 
 
+@pytest.mark.outage
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_five_hundred_and_one_killer(held: Platform, tmp_path: Path):
