@@ -1,9 +1,10 @@
 """Who starts first where more waits than can run: on a real worker, behind thousands of others."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from holdfast.jobs.clock import SystemClock
 from holdfast.jobs.state import JobState
 from holdfast.tests.support import flow_tasks
 from holdfast.tests.support.platform import Platform
@@ -19,13 +20,9 @@ def enqueue(count: int, **options: object) -> list[str]:
     return [handle.id for handle in handles]
 
 
-def first_wait(platform: Platform, ids: list[str]) -> timedelta:
-    """How long the first of them waited for its start."""
-    return min(
-        attempt.started_at - job.created_at
-        for job in platform.jobs(ids)
-        for attempt in platform.ledger.attempts(job.id)
-    )
+def first_start(platform: Platform, ids: list[str]) -> datetime:
+    """When the first of them was started."""
+    return min(attempt.started_at for one in ids for attempt in platform.ledger.attempts(one))
 
 
 @pytest.mark.parametrize(
@@ -45,8 +42,10 @@ def test_ten_jobs_behind_many_of_another_tenant(held: Platform, many: int):
         what="the others to run",
     )
     few = enqueue(10, tenant="b")
+    # From here: a producer on SQLite may have waited for its turn to write.
+    accepted_at = SystemClock().now()
     held.until_all(few, JobState.COMPLETED)
-    waited = first_wait(held, few)
+    waited = first_start(held, few) - accepted_at
     assert held.count(others, JobState.COMPLETED) < many / 2, "there was nothing to wait for"
     assert waited < timedelta(seconds=2), waited
 
