@@ -41,7 +41,7 @@ class NextJobs:
 
     def find(self, wanted: int, taken: Collection[str]) -> list[str]:
         """Return so many jobs, or all that there are, in the order of their turns; none of those `taken`."""
-        found = dict.fromkeys(taken)
+        found: dict[str, Group | None] = dict.fromkeys(taken)
         wanted += len(found)
         most = min(wanted, MOST_GROUPS)
         for _ in range(_MOST_LOOKS):
@@ -53,10 +53,11 @@ class NextJobs:
             most = MOST_GROUPS
         return list(found)[len(taken) :]
 
-    def _take(self, groups: list[Group], wanted: int, found: dict[str, None], *, again: bool) -> None:
+    def _take(self, groups: list[Group], wanted: int, found: dict[str, Group | None], *, again: bool) -> None:
         # Not again: there may be other groups, whose turn comes before anybody has another one.
-        # What was found before may be of any group, and is found again.
-        most = Counter(dict.fromkeys(groups, len(found)))
+        # What a group brought before it brings again; of what others took, nobody knows whose it was.
+        brought = Counter(found.values())
+        most = Counter({group: brought[group] + brought[None] for group in groups})
         while groups and len(found) < wanted:
             left = wanted - len(found)
             plan = self._turns.plan(groups, left if again else min(left, len(groups)))
@@ -65,7 +66,7 @@ class NextJobs:
             for group in plan:
                 fresh = next((job_id for job_id in heads[group] if job_id not in found), None)
                 if fresh is not None:
-                    found[fresh] = None
+                    found[fresh] = group
             # Whoever brought less than it might has no more.
             groups = [
                 group
