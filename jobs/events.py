@@ -155,23 +155,6 @@ class JobHasNoOffer(JobEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class RingDropped(Event):
-    """A ring named a job that cannot run now, or belongs elsewhere; harmless."""
-
-    level: ClassVar[Level] = "debug"
-    job_id: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class RingsSent(Event):
-    """The stager rang what was due."""
-
-    level: ClassVar[Level] = "debug"
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class JobsStaged(Event):
     """Scheduled jobs became available."""
 

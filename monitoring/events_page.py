@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Final
 
-from holdfast.jobs import events, schedule_events, upstream_events
+from holdfast.jobs import events, ring_events, schedule_events, upstream_events
 from holdfast.monitoring.logs import event_name
 
 HEAD: Final = """\
 # Events
 
-What happens is told by typed events (`jobs/events.py`, `jobs/upstream_events.py`,
-`jobs/schedule_events.py`). Each becomes one line of the log under the name below, and most are
-counted (`docs/monitoring.md`). They carry ids, names, numbers and reasons, never arguments, results
-or secrets. A new field may come at any time; a name or a meaning changes only with a note in the
-changelog.
+What happens is told by typed events (`jobs/events.py`, `jobs/ring_events.py`,
+`jobs/upstream_events.py`, `jobs/schedule_events.py`). Each becomes one line of the log under the
+name below, and most are counted (`docs/monitoring.md`). They carry ids, names, numbers and reasons,
+never arguments, results or secrets. A new field may come at any time; a name or a meaning changes
+only with a note in the changelog.
 
 This page is written by `python -m holdfast.monitoring.events_page`.
 """
@@ -33,7 +33,7 @@ def page() -> str:
 
 def kinds() -> tuple[type[events.Event], ...]:
     """Return every event in the order of the files."""
-    homes = (events, upstream_events, schedule_events)
+    homes = (events, ring_events, upstream_events, schedule_events)
     values = [value for home in homes for value in vars(home).values()]
     found = dict.fromkeys(value for value in values if inspect.isclass(value))
     return tuple(

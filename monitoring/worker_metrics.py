@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from holdfast.jobs import events, schedule_events
+from holdfast.jobs import events, ring_events, schedule_events
 from holdfast.monitoring.instruments import Handlers, Instruments
 from holdfast.monitoring.labels import BoundedLabels
 
@@ -13,6 +13,7 @@ def worker_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Hand
     """Make the metrics and say what each event adds to them."""
     make = Instruments(registry)
     dropped = make.counter("rings_dropped", "Rings that named nothing to run", "reason")
+    turned = make.counter("rings_turned", "Rings that brought another job than they named")
     sent = make.counter("rings_sent", "Rings sent by the stager")
     staged = make.counter("jobs_staged", "Scheduled jobs that became available")
     ticks = make.counter("schedule_ticks", "Ticks of schedules that became jobs")
@@ -32,8 +33,9 @@ def worker_handlers(registry: CollectorRegistry, bounded: BoundedLabels) -> Hand
         messages.labels(bounded("queue", event.queue), bounded("reason", event.reason)).inc()
 
     return {
-        events.RingDropped: lambda event: dropped.labels(bounded("why", event.why)).inc(),
-        events.RingsSent: lambda event: sent.inc(event.count),
+        ring_events.RingTurned: lambda _event: turned.inc(),
+        ring_events.RingDropped: lambda event: dropped.labels(bounded("why", event.why)).inc(),
+        ring_events.RingsSent: lambda event: sent.inc(event.count),
         events.JobsStaged: lambda event: staged.inc(event.count),
         schedule_events.TicksFired: lambda event: ticks.inc(event.count),
         schedule_events.TicksLeftOut: lambda _event: left_out.inc(),

@@ -8,10 +8,11 @@ from typing import Any, Final, TypeVar
 
 from holdfast.jobs.clock import Clock, random_fraction
 from holdfast.jobs.errors import LeaseLost, LedgerError
-from holdfast.jobs.events import Events, RingDropped, ServiceFailed
+from holdfast.jobs.events import Events, ServiceFailed
 from holdfast.jobs.ids import JobId, LeaseToken, new_lease_token
 from holdfast.jobs.job import Apart, Claim, ClaimRequest, Without
 from holdfast.jobs.lease import Lease
+from holdfast.jobs.ring_events import RingDropped, RingTurned
 from holdfast.workers.attempt import Interrupt, RunningAttempt
 from holdfast.workers.holds import Holds
 from holdfast.workers.placement import NOTHING_ISOLATED, NOTHING_THREADED, Isolated, Threaded
@@ -274,12 +275,14 @@ class Gate:
                 self._on_threads.add(claim.lease.job_id)
             self._executions.add(execution := self._spawn(self._execute(attempt)))
             execution.add_done_callback(self._executions.discard)
-        granted = {claim.lease.token for claim in claims}
+        brought = {claim.lease.token: claim.lease.job_id for claim in claims}
         for ticket in tickets:
             ticket.ack()
-            if ticket.token not in granted:
+            if (job_id := brought.get(ticket.token)) is None:
                 self._events.emit(RingDropped(job_id=ticket.job_id, why="not available here"))
-        self._unwanted.pass_on(ticket.job_id for ticket in tickets if ticket.token not in granted)
+            elif job_id != ticket.job_id:
+                self._events.emit(RingTurned(job_id=ticket.job_id, brought=job_id))
+        self._unwanted.pass_on(ticket.job_id for ticket in tickets if ticket.token not in brought)
 
     async def _execute(self, attempt: RunningAttempt) -> None:
         try:

@@ -20,11 +20,11 @@ from holdfast.jobs.events import (
     JobAdopted,
     MessageKnown,
     MessageQuarantined,
-    RingDropped,
     ServiceFailed,
 )
 from holdfast.jobs.ids import LONGEST_JOB_ID
 from holdfast.jobs.job import NewJob, Ring
+from holdfast.jobs.ring_events import RingDropped
 from holdfast.jobs.state import QuarantineReason
 from holdfast.ledger import Ledger
 from holdfast.tasks.doorbell import Doorbell, ring_of

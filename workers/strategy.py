@@ -11,8 +11,8 @@ from typing import Any, Final
 from celery import Celery, Task
 
 from holdfast.jobs.clock import SystemClock
-from holdfast.jobs.events import RingDropped
 from holdfast.jobs.ids import JobId, is_job_id
+from holdfast.jobs.ring_events import RingDropped
 from holdfast.tasks.doorbell import ring_of
 from holdfast.workers.tickets import RingTicket
 

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any, Final
 
 from holdfast.jobs.errors import BrokerUnavailable, LedgerError
-from holdfast.jobs.events import Events, RingDropped
+from holdfast.jobs.events import Events
 from holdfast.jobs.ids import JobId, is_job_id
+from holdfast.jobs.ring_events import RingDropped
 from holdfast.jobs.state import QuarantineReason
 from holdfast.tasks.doorbell import ring_of
 from holdfast.workers.intake import Adopter

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from celery.worker import state as celery_state
 
-from holdfast.jobs.events import Event, JobClaimed, RingDropped, RingsSent
+from holdfast.jobs.events import Event, JobClaimed
 from holdfast.jobs.ids import JobId
+from holdfast.jobs.ring_events import RingDropped, RingsSent, RingTurned
 from holdfast.resilience.errand import current_errand
 from holdfast.tests.simulation import parts
 from holdfast.tests.simulation.broker import Broker
@@ -172,7 +173,7 @@ class World:
                 self._judge.excused.add(event.job_id)
             case JobClaimed():
                 self._note(process.name, f"runs {event.job_id}, attempt {event.attempt}, fence {event.fence}")
-            case RingsSent():
+            case RingsSent() | RingTurned():
                 return
             case _:
                 self._note(process.name, repr(event))

@@ -1,7 +1,7 @@
 """The books of a worker that was sent anything: what came in is what came of it, to the message."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from sqlalchemy import text
@@ -21,7 +21,7 @@ class Books:
         self._worker = worker
         self._read = 0
         self._logged: Counter[str] = Counter()
-        self._dropped: list[str] = []
+        self._rings: defaultdict[str, list[str]] = defaultdict(list)
         self._written = 0
 
     def told(self) -> int:
@@ -39,10 +39,12 @@ class Books:
         return self._logged + counted
 
     def _enter_rings(self) -> None:
-        # The worker rings for jobs, too; what it drops of these rings nobody sent.
-        dropped, self._dropped = self._dropped, []
-        jobs = self._platform.ledger.find([JobId(job_id) for job_id in dropped if is_job_id(job_id)])
-        self._logged["rings dropped"] += sum(job_id not in jobs for job_id in dropped)
+        # The worker rings for jobs, too; what came of these rings nobody sent.
+        said, self._rings = self._rings, defaultdict(list)
+        job_ids = [job_id for named in said.values() for job_id in named]
+        jobs = self._platform.ledger.find([JobId(job_id) for job_id in job_ids if is_job_id(job_id)])
+        for what, named in said.items():
+            self._logged[what] += sum(job_id not in jobs for job_id in named)
 
     def _ask(self, question: str) -> int:
         with self._platform.ledger.session() as session:
@@ -61,8 +63,8 @@ class Books:
     def _count(self, line: bytes) -> None:
         entry = _entry(line)
         said = str(entry.get("event", ""))
-        if said == "ring_dropped":
-            self._dropped.append(str(entry.get("job_id")))
+        if said in {"ring_dropped", "ring_turned"}:
+            self._rings[said].append(str(entry.get("job_id")))
         elif said in {"message_quarantined", "job_adopted"}:
             self._written += 1
         elif said == "message_known":

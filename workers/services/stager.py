@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from holdfast.jobs.events import Events, JobsStaged, RingsSent
+from holdfast.jobs.events import Events, JobsStaged
 from holdfast.jobs.job import Ring
+from holdfast.jobs.ring_events import RingsSent
 from holdfast.ledger import Ledger
 
 LEAST_PAUSE_SECONDS: Final = 0.1

@@ -6,9 +6,10 @@ import re
 import pytest
 
 from holdfast.jobs import errors
-from holdfast.jobs.events import Event, Events, RingDropped
+from holdfast.jobs.events import Event, Events
 from holdfast.jobs.failure import Failure
 from holdfast.jobs.ids import is_job_id, new_job_id
+from holdfast.jobs.ring_events import RingDropped
 from holdfast.jobs.signals import Signal, Snooze
 from holdfast.jobs.state import FINAL_STATES, TRANSITIONS, JobState, Move, can_move, check_move
 

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from holdfast.jobs.errors import LedgerError
-from holdfast.jobs.events import LeaseWasLost, RingDropped
+from holdfast.jobs.events import LeaseWasLost
 from holdfast.jobs.ids import new_worker_id
 from holdfast.jobs.job import Apart
+from holdfast.jobs.ring_events import RingDropped, RingTurned
 from holdfast.jobs.state import JobState
 from holdfast.tests.support.bench import bench, claimed, enqueued, registered, turns
 from holdfast.tests.support.builders import TASK, a_worker, an_offer
@@ -587,6 +588,9 @@ def test_where_more_waits_than_can_run_tenants_take_turns(ledger):
             assert sorted([*many, *late]) == sorted(started)
             assert sorted([*many, *late]) == sorted(b.rings.acked)
             assert [] == b.happened(RingDropped)
+            turned = b.happened(RingTurned)
+            assert late[0] in {event.brought for event in turned}
+            assert all(event.job_id != event.brought for event in turned)
 
     asyncio.run(main())
 

@@ -10,7 +10,8 @@ import pytest
 from kombu import Connection, Queue
 
 from holdfast.jobs.errors import BrokerUnavailable, InvalidArguments, LedgerUnavailable
-from holdfast.jobs.events import JobAdopted, MessageKnown, MessageQuarantined, RingDropped, ServiceFailed
+from holdfast.jobs.events import JobAdopted, MessageKnown, MessageQuarantined, ServiceFailed
+from holdfast.jobs.ring_events import RingDropped
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.tasks import Registry, task
 from holdfast.tests.support.bench import Unsteady

@@ -15,12 +15,12 @@ from holdfast.jobs.events import (
     JobHasNoOffer,
     JobRescued,
     JobsStaged,
-    RingsSent,
     ServiceFailed,
     WorkerDeclaredDead,
 )
 from holdfast.jobs.ids import new_worker_id
 from holdfast.jobs.retention import RetentionPolicy
+from holdfast.jobs.ring_events import RingsSent
 from holdfast.jobs.state import JobState
 from holdfast.tests.support.bench import Unsteady, claimed, enqueued, registered
 from holdfast.tests.support.builders import a_settlement, a_worker, an_offer
