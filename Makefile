@@ -49,8 +49,8 @@ outages: $(DEV_READY)  ## break real servers for longer, and roll a deploy; need
 	$(BIN)/pytest -m "outage and (slow or not slow) and (rabbitmq or not rabbitmq)" tests/integration/workers \
 	  tests/integration/resilience --deselect tests/integration/resilience/test_scenarios.py
 
-simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; about an hour on two cores
-	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS)
+simulate: $(DEV_READY)  ## play SEEDS stories of crashes against the protocol; resumes; one to three hours on two cores
+	$(BIN)/python -m holdfast.tests.simulation.hunt --seeds $(SEEDS) --record benchmarks/results/simulation.json
 	$(BIN)/pytest -m hunt tests/simulation
 
 mutants: $(DEV_READY)  ## take the breaker's rules out of a copy, one by one; each time a test has to fail; some minutes

@@ -13,14 +13,18 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
+from holdfast.tests.simulation import records
 from holdfast.tests.simulation.matrix import EVERY_CELL, Matrix
 from holdfast.tests.simulation.mutants import MUTANTS
 from holdfast.tests.simulation.patching import apply
 
 SEEDS: Final = 20_000
 _BATCH: Final = 4
+_WORLD: Final = "holdfast.tests.simulation.world"
+_WRITES_EVERY: Final = 250
 _TELLS_EVERY: Final = 1000
 _STUCK_SECONDS: Final = 120.0
 
@@ -31,26 +35,68 @@ def main(arguments: list[str] | None = None) -> int:
     """Hunt, print, and return 0 if all is well: no seed fails, no cell is empty; or the mutant is caught."""
     asked = _parser().parse_args(arguments)
     seeds = range(asked.first, asked.first + asked.seeds)
-    started = time.perf_counter()
-    matrix, played, failed = Matrix(), 0, None
-    for report in _reports(seeds, asked.mutant, asked.processes):
-        played += 1
-        matrix.add(report.cells)
-        if report.broken:
-            failed = report
-            break
-        if played % _TELLS_EVERY == 0:
-            _say(f"{played} seeds, {_rate(played, started)}")
     if asked.mutant:
-        return _judge_mutant(asked.mutant, failed, played)
-    if failed is not None:
-        return _tell(failed)
-    _say(str(matrix))
-    _say(f"{played} seeds, no promise broken; {_rate(played, started)}")
-    empty = matrix.empty() if len(seeds) >= len(EVERY_CELL) else []
+        return _hunt_mutant(asked.mutant, seeds, asked.processes)
+    diary = _Diary(asked.record, seeds)
+    started, here = time.perf_counter(), 0
+    for report in _reports(diary.left, None, asked.processes):
+        if report.broken:
+            diary.write()
+            return _tell(report)
+        here += 1
+        diary.add(report)
+        if diary.played % _TELLS_EVERY == 0:
+            _say(f"{diary.played} seeds, {_rate(here, started)}")
+    diary.write()
+    _say(str(diary.matrix))
+    _say(f"{diary.played} seeds, no promise broken; {_rate(here, started)}")
+    empty = diary.matrix.empty() if len(seeds) >= len(EVERY_CELL) else []
     for cell in empty:
         _say(f"never met: {cell.transition}, {cell.point}")
     return 1 if empty else 0
+
+
+class _Diary:
+    """How far a hunt came, and what it met; kept in a file if there is one."""
+
+    def __init__(self, path: Path | None, seeds: range) -> None:
+        self.played = 0
+        self.matrix = Matrix()
+        self._path = path
+        self._seeds = seeds
+        if path is not None:
+            import_module(_WORLD)
+            self._program = records.program()
+            next_one, cells = records.read(path, self._program, seeds.start)
+            self.played, self.matrix = min(next_one, seeds.stop) - seeds.start, Matrix(cells)
+            _say(f"program {self._program}: {self.played} of {len(seeds)} seeds are played")
+
+    @property
+    def left(self) -> range:
+        """The seeds that are still to be played."""
+        return self._seeds[self.played :]
+
+    def add(self, report: Any) -> None:
+        """Note a seed that broke nothing; they come in their order."""
+        self.played += 1
+        self.matrix.add(report.cells)
+        if self.played % _WRITES_EVERY == 0:
+            self.write()
+
+    def write(self) -> None:
+        """Keep it."""
+        if self._path is not None:
+            seeds = (self._seeds.start, self._seeds.start + self.played)
+            records.write(self._path, self._program, seeds, self.matrix.counts)
+
+
+def _hunt_mutant(name: str, seeds: range, processes: int) -> int:
+    for played, report in enumerate(_reports(seeds, name, processes), start=1):
+        if report.broken:
+            _say(f"{name}: caught by seed {report.seed}, the {played}. that was played: {report.broken}")
+            return 0
+    _say(f"{name}: not caught in {len(seeds)} seeds")
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--mutant", choices=[mutant.name for mutant in MUTANTS], help="change production first"
     )
+    parser.add_argument("--record", type=Path, help="a file to write to and, if it is there, to go on from")
     return parser
 
 
@@ -77,7 +124,7 @@ def _prepare(mutant: str | None) -> None:
     for known in MUTANTS:
         if known.name == mutant:
             apply(known)
-    _played["run"] = import_module("holdfast.tests.simulation.world").run
+    _played["run"] = import_module(_WORLD).run
     _played["database"] = import_module("holdfast.tests.simulation.database").Database()
 
 
@@ -88,14 +135,6 @@ def _play(seed: int) -> Any:
         return _played["run"](_played["database"], seed)
     finally:
         faulthandler.cancel_dump_traceback_later()
-
-
-def _judge_mutant(name: str, failed: Any, played: int) -> int:
-    if failed is None:
-        _say(f"{name}: not caught in {played} seeds")
-        return 1
-    _say(f"{name}: caught by seed {failed.seed}, the {played}. that was played: {failed.broken}")
-    return 0
 
 
 def _tell(failed: Any) -> int:

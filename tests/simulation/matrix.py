@@ -60,6 +60,11 @@ class Matrix:
         """Count what a run came to."""
         self._counts.update(cells)
 
+    @property
+    def counts(self) -> dict[Cell, int]:
+        """How often each was met."""
+        return dict(self._counts)
+
     def empty(self) -> list[Cell]:
         """What never happened."""
         return [cell for cell in EVERY_CELL if not self._counts[cell]]
