@@ -24,7 +24,8 @@ RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all fuzz outages simulate mutants chaos chaos-quick check bench bench-resilience simulate-outage lock clean
+.PHONY: help run test test-all fuzz outages simulate mutants chaos chaos-quick check bench bench-queues bench-quick \
+  bench-resilience simulate-outage lock clean
 
 help:  ## print this list
 	@echo "Holdfast: async jobs that are not lost, on Celery."
@@ -43,7 +44,7 @@ test-all: $(DEV_READY)  ## run every test; needs RabbitMQ, PgBouncer and Chromiu
 	HOLDFAST_REQUIRE_ALL=1 $(RUN_TESTS)
 
 fuzz: $(DEV_READY)  ## send 10,000 strange messages through Redis, 1,000 through RabbitMQ; SEED=n repeats a run
-	FUZZ_SEED="$(SEED)" $(BIN)/pytest -s -m "slow and (rabbitmq or not rabbitmq)" tests/integration/workers/test_fuzz.py
+	FUZZ_SEED="$(SEED)" $(BIN)/pytest -s -m "(slow or hunt) and (rabbitmq or not rabbitmq)" tests/integration/workers/test_fuzz.py
 
 outages: $(DEV_READY)  ## break real servers for longer, and roll a deploy; needs RabbitMQ, some minutes
 	$(BIN)/pytest -m "outage and (slow or not slow) and (rabbitmq or not rabbitmq)" tests/integration/workers \
@@ -74,6 +75,12 @@ bench: $(DEV_READY)  ## run the benchmarks, bare Celery beside Holdfast
 	@set -e; for script in benchmarks/bench_*.py; do \
 	  test -e "$$script" || { echo "benchmarks/ holds no bench_*.py yet" >&2; exit 1; }; \
 	  echo "== $$script"; $(BIN)/python "$$script"; done
+
+bench-queues: $(DEV_READY) $(VENV)/peers  ## workloads W1 to W7, bare Celery and Huey beside us, three rounds; about half an hour
+	PYTHONPATH=benchmarks $(BIN)/python -m lab --json benchmarks/results/queues.json --picture docs/pictures/queues.svg
+
+bench-quick: $(DEV_READY) $(VENV)/peers  ## the same in small, one round of what people ask for first; under two minutes
+	PYTHONPATH=benchmarks $(BIN)/python -m lab --quick --rounds 1 --only W1 W2 W3 --sides postgres celery huey
 
 bench-resilience: $(DEV_READY) $(VENV)/peers  ## what a guarded call costs, other breakers beside it; about 5 minutes
 	PYTHONPATH=benchmarks $(BIN)/python benchmarks/bench_resilience.py --json benchmarks/results/bench_resilience.json
@@ -125,7 +132,7 @@ $(DEV_READY): requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(RUN_READY) $@
 
-# Other breakers, for benchmarks alone: none of our programs ever sees them.
+# Other breakers and queues, for benchmarks alone: none of our programs ever sees them.
 $(VENV)/peers: benchmarks/peers.lock $(DEV_READY)
 	@$(INSTALL) --require-hashes --target $@ -r benchmarks/peers.lock
 	@touch $@

@@ -23,6 +23,12 @@ class Books:
         self._logged: Counter[str] = Counter()
         self._rings: defaultdict[str, list[str]] = defaultdict(list)
         self._written = 0
+        self._names: Counter[str] = Counter()
+
+    @property
+    def told_again(self) -> list[str]:
+        """What the log tells of more than once, in the words of the log: at most one of them is right."""
+        return [name for name, count in self._names.items() if count > 1]
 
     def told(self) -> int:
         """Return how many messages the log tells of: cheap to ask again and again."""
@@ -44,7 +50,9 @@ class Books:
         job_ids = [job_id for named in said.values() for job_id in named]
         jobs = self._platform.ledger.find([JobId(job_id) for job_id in job_ids if is_job_id(job_id)])
         for what, named in said.items():
-            self._logged[what] += sum(job_id not in jobs for job_id in named)
+            sent = [job_id for job_id in named if job_id not in jobs]
+            self._logged[what] += len(sent)
+            self._names.update(f"{what} {job_id}" for job_id in sent)
 
     def _ask(self, question: str) -> int:
         with self._platform.ledger.session() as session:
@@ -71,6 +79,7 @@ class Books:
             self._logged["known"] += 1
         elif any(words in said for words in _ENDED):
             self._logged["plain tasks ended"] += 1
+            self._names[said[: said.find("]") + 1]] += 1
 
 
 def _entry(line: bytes) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from holdfast.jobs.ids import JobId
 from holdfast.jobs.job import Job
 from holdfast.jobs.state import JobState
 from holdfast.ledger import Ledger, LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.settings.names import DEFAULT_NAMESPACE
 from holdfast.tasks import ambient, results
 from holdfast.tasks.application import make_app
 from holdfast.tasks.client import Client
 from holdfast.tasks.doorbell import Doorbell
+from holdfast.tests.support.migrated import migrated
 from holdfast.tests.support.waiting import until
 from holdfast.tests.support.worker import WORKER_PROGRAM, WorkerServer, worker_environment
 
@@ -35,7 +35,7 @@ class Platform:
         self.database_url = database_url
         self.namespace = namespace
         config = LedgerConfig(url=database_url, schema=namespace)
-        migrate(config)
+        migrated(config)
         self.ledger: Ledger = connect(config)
         # What a plain Celery producer has, and the adapter that reads its results.
         self.app: Celery = make_app(

@@ -9,15 +9,15 @@ from holdfast.jobs.ids import JobId, new_lease_token
 from holdfast.jobs.job import Claim, ClaimRequest
 from holdfast.ledger import Ledger, LedgerConfig, connect
 from holdfast.ledger.records import NewWorker
-from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import QUEUE, a_worker, an_offer
+from holdfast.tests.support.migrated import migrated
 
 
 @pytest.fixture
 def config(database_url: str) -> LedgerConfig:
     """Where the test's ledger is; in a schema of its own where there are schemas."""
     config = LedgerConfig(url=database_url, schema="holdfast_test", lock_timeout_seconds=5.0)
-    migrate(config)
+    migrated(config)
     return config
 
 

@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from holdfast.jobs.retention import Sweep
 from holdfast.jobs.state import JobState
+from holdfast.ledger import LedgerConfig, connect
 from holdfast.ledger.job_filter import EVERY_JOB, JobFilter, Place
 from holdfast.ledger.statements import (
     backlog,
@@ -25,6 +26,7 @@ from holdfast.ledger.statements import (
 from holdfast.ledger.statements import claim as claims
 from holdfast.ledger.transaction import Transactions
 from holdfast.tests.support.builders import QUEUE, SOME_TIME, a_new_job
+from holdfast.tests.support.migrated import migrated
 
 VALUES = {
     "rows": "[]",
@@ -60,10 +62,33 @@ def reads_all_jobs(line):
     return any(scan in line for scan in SCANS) and not FEW.search(line)
 
 
-@pytest.fixture
-def plan_of(ledger, config):
-    """Ask the database how it would run a statement over three thousand jobs that wait."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def backlog_of_three_thousand(request, tmp_path_factory):
+    """An open ledger in which three thousand jobs wait, and its configuration; nobody may count them."""
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        name = server.create_database()
+        url = server.url_of(name)
+    else:
+        url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'ledger.sqlite3'}"
+    config = migrated(LedgerConfig(url=url, schema="holdfast_test"))
+    ledger = connect(config)
+    with ledger.session() as session:
+        if request.param == "postgresql":
+            jobs = text(f"ALTER TABLE {config.schema}.jobs SET (autovacuum_enabled = false)")
+            session.connection().execute(jobs)
+        session.commit()
     ledger.enqueue([a_new_job() for _ in range(3000)])
+    yield ledger, config
+    ledger.close()
+    if request.param == "postgresql":
+        server.drop_database(name)
+
+
+@pytest.fixture
+def plan_of(backlog_of_three_thousand):
+    """Ask the database how it would run a statement over the jobs that wait."""
+    ledger, config = backlog_of_three_thousand
     with ledger.session() as session:
         engine = session.get_bind()
     transactions = Transactions(engine, schema=config.schema)

@@ -4,7 +4,7 @@ import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +20,7 @@ from holdfast.ledger.reading import DEFAULT_LIST
 from holdfast.tests.support.builders import TASK, a_failure, a_new_job, a_settlement, a_worker, an_offer
 
 HOW = {"queues": ["default"], "default_attempt_seconds": 60.0, "hard_limits": {}}
+PATIENT_SECONDS = 60.0
 POLICIES = ["return", "reject", "replace", "debounce", "drop", "cancel_running"]
 KEYS = ["a", "b", "c"]
 OUTCOMES = {
@@ -32,6 +33,12 @@ OUTCOMES = {
 }
 SWEEPS = ["stage", "rescue", "expire", "prune", "die", "wake", "requeue", "operator"]
 VERBS = ["claim", "claim", *OUTCOMES, "hand_back", *SWEEPS]
+
+
+@pytest.fixture
+def config(config):
+    """On SQLite one writer's turn comes after all others': on a busy machine that may be long."""
+    return replace(config, lock_timeout_seconds=PATIENT_SECONDS)
 
 
 def a_request(name, policy, **fields):

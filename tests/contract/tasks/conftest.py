@@ -11,9 +11,9 @@ from holdfast.jobs.ids import JobId, new_lease_token
 from holdfast.jobs.job import Claim, ClaimRequest, Ring, Settlement
 from holdfast.jobs.outcome import Completed, Outcome
 from holdfast.ledger import Ledger, LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.tasks import Client, Registry, TaskContext, task, use
 from holdfast.tests.support.builders import a_worker
+from holdfast.tests.support.migrated import migrated
 
 
 class Bell:
@@ -80,7 +80,7 @@ def greet(registry):
 def ledger_config(database_url: str) -> LedgerConfig:
     """A migrated database."""
     config = LedgerConfig(database_url, schema="holdfast")
-    migrate(config)
+    migrated(config)
     return config
 
 

@@ -12,8 +12,8 @@ from holdfast.jobs.job import ClaimRequest
 from holdfast.jobs.outcome import Quarantine
 from holdfast.jobs.state import JobState, QuarantineReason
 from holdfast.ledger import LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import QUEUE, a_failure, a_new_job, a_settlement, a_worker, an_offer
+from holdfast.tests.support.migrated import migrated
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ledger(sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("HOLDFAST_BROKER_URL", redis_url)
     monkeypatch.setenv("COLUMNS", "80")
     config = LedgerConfig(url=sqlite_url)
-    migrate(config)
+    migrated(config)
     opened = connect(config)
     yield opened
     opened.close()

@@ -8,8 +8,8 @@ import pytest
 from holdfast.cli import main as command_line
 from holdfast.jobs.state import QuarantineReason
 from holdfast.ledger import Ledger, LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import a_new_job
+from holdfast.tests.support.migrated import migrated
 from holdfast.tests.support.servers import RedisServer
 
 ENVELOPE = json.dumps(
@@ -34,7 +34,7 @@ def ledger(sqlite_url: str, redis_server: RedisServer, tmp_path: Path, monkeypat
         if value:
             monkeypatch.setenv(f"HOLDFAST_{name}", value)
     config = LedgerConfig(url=sqlite_url)
-    migrate(config)
+    migrated(config)
     opened = connect(config)
     yield opened
     opened.close()

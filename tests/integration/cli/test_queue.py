@@ -10,8 +10,8 @@ from holdfast.jobs.ids import new_lease_token
 from holdfast.jobs.job import ClaimRequest
 from holdfast.jobs.outcome import Park
 from holdfast.ledger import LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import a_new_job, a_settlement, a_worker, an_offer
+from holdfast.tests.support.migrated import migrated
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def ledger(sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("HOLDFAST_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("HOLDFAST_BROKER_URL", redis_url)
     config = LedgerConfig(url=sqlite_url)
-    migrate(config)
+    migrated(config)
     opened = connect(config)
     yield opened
     opened.close()

@@ -13,8 +13,8 @@ from holdfast.jobs.ids import new_lease_token
 from holdfast.jobs.job import ClaimRequest, Parentage
 from holdfast.jobs.outcome import Completed
 from holdfast.ledger import Ledger, LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import QUEUE, a_new_job, a_settlement, a_worker, an_offer
+from holdfast.tests.support.migrated import migrated
 
 MODULE = "holdfast.tests.support.local_tasks"
 
@@ -27,7 +27,7 @@ def ledger(sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("HOLDFAST_BROKER_URL", redis_url)
     monkeypatch.setenv("HOLDFAST_TASK_MODULES", MODULE)
     config = LedgerConfig(url=sqlite_url)
-    migrate(config)
+    migrated(config)
     opened = connect(config)
     yield opened
     opened.close()

@@ -8,8 +8,8 @@ import pytest
 from holdfast.cli import main as command_line
 from holdfast.jobs.state import JobState
 from holdfast.ledger import LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.tests.support.builders import TASK, a_definition, a_worker, an_offer
+from holdfast.tests.support.migrated import migrated
 
 SCHEMA = '{"properties": {"text": {"type": "string"}}, "additionalProperties": false}'
 
@@ -21,7 +21,7 @@ def ledger(sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("HOLDFAST_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("HOLDFAST_BROKER_URL", redis_url)
     config = LedgerConfig(url=sqlite_url)
-    migrate(config)
+    migrated(config)
     opened = connect(config)
     opened.register_worker(a_worker(), [an_offer(schema=SCHEMA, version="4")])
     yield opened

@@ -12,13 +12,13 @@ import pytest
 from holdfast import celeryconfig
 from holdfast.health import Status
 from holdfast.ledger import LedgerConfig, connect
-from holdfast.ledger.upgrade import migrate
 from holdfast.settings import Settings
 from holdfast.tasks import results
 from holdfast.tasks.application import make_app
 from holdfast.tasks.doorbell import ring_queue
 from holdfast.tasks.health import ping
 from holdfast.tasks.round_trip import MOST_WAITING_PINGS
+from holdfast.tests.support.migrated import migrated
 from holdfast.tests.support.postgres import PostgresServer
 from holdfast.tests.support.rabbitmq import RabbitMQServer
 from holdfast.tests.support.redis import RedisServer
@@ -36,7 +36,7 @@ class Platform:
         self.broker = broker
         self.database_url = database_url
         self.config = LedgerConfig(url=database_url, connect_timeout_seconds=1, pool_timeout_seconds=1)
-        migrate(self.config)
+        migrated(self.config)
         self.ledger = connect(self.config)
         self.app = make_app(
             "test-ping", celeryconfig.config(Settings(broker_url=broker.url, database_url=database_url))

@@ -132,7 +132,15 @@ SCENARIOS: Final = (
                 "blind-alone",
                 "a process without the store judges for itself",
                 f"{LOST_STORE}::test_no_caller_waits_for_a_store_that_is_away",
+                # Neither by its own memory, by whichever of its rules, nor by its own row of failures.
                 ("resilience/breaker/reporter.py", "min(policy.streak, LOCAL.streak)", "10**6"),
+                ("resilience/breaker/reporter.py", "min(policy.least_calls, LOCAL.least_calls)", "10**6"),
+                ("resilience/breaker/reporter.py", "min(policy.rare_calls, LOCAL.rare_calls)", "10**6"),
+                (
+                    "resilience/breaker/reporter.py",
+                    "watched.streak >= policy.streak and self._shared is not None",
+                    "watched.streak >= policy.streak and self._shared is None",
+                ),
             ),
             _mutant(
                 "no-memory",
