@@ -7,7 +7,7 @@ migrations themselves, and whatever is not empty, go the real way.
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +44,7 @@ def migrated(config: LedgerConfig) -> LedgerConfig:
 
 
 @contextmanager
-def _recorded() -> Iterator[list[Statement]]:
+def _recorded() -> Generator[list[Statement]]:
     """Collect what this thread writes to any database."""
     statements: list[Statement] = []
     thread = threading.get_ident()
