@@ -28,5 +28,5 @@ def work(path: str, number: int, text: str) -> int:
 def wait(path: str, number: int) -> int:
     """Wait, holding a thread."""
     stamp(path, number)
-    time.sleep(WAIT_SECONDS)  # noqa: TID251 -- the job
+    time.sleep(WAIT_SECONDS)  # noqa: TID251 -- a job that waits is what is measured
     return number
