@@ -33,6 +33,8 @@ Measured = dict[str, dict[str, list[Numbers]]]
 def main() -> None:
     """Measure, print, keep."""
     asked = _parser().parse_args()
+    # Workers have other working directories, and import the lab as well.
+    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
     measured: Measured = {name: {side: [] for side in asked.sides} for name in asked.only}
     for number in range(asked.rounds):
         for name in asked.only:
